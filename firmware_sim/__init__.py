@@ -1,0 +1,1 @@
+"""A lock, faithful enough to be argued with."""

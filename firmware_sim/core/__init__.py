@@ -1,0 +1,1 @@
+"""The lock's logic: no IO, no clock of its own."""

@@ -1,0 +1,1 @@
+"""How a lock is reached: MQTT, BLE, memory."""

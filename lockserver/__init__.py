@@ -1,0 +1,1 @@
+"""The authority: what is true, and who may open what."""

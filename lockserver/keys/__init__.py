@@ -1,0 +1,1 @@
+"""Keyring, signer and device certificates."""

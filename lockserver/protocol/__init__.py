@@ -1,0 +1,1 @@
+"""The wire between lock, phone and server: a library without IO."""

@@ -1,0 +1,1 @@
+"""Roles, supervisor, doctor and story: the composition root's rooms."""

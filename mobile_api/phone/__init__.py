@@ -1,0 +1,1 @@
+"""The reference phone: protocol and HTTP, nothing of the server."""

@@ -1,0 +1,1 @@
+"""The duty: filing with the province, and a province to file with."""

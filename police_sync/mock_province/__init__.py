@@ -1,0 +1,1 @@
+"""A province of our own making; it knows nobody of ours."""

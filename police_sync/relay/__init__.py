@@ -1,0 +1,1 @@
+"""Delivers outbox entries to the province and verifies what comes back."""
