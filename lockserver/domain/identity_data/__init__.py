@@ -1,0 +1,1 @@
+"""Code tables that identity checks read. Data, no rules."""
