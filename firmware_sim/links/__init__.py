@@ -1,1 +1,1 @@
-"""How a lock is reached: MQTT, BLE, memory."""
+"""What carries bytes to and from a lock: radio, broker, memory."""

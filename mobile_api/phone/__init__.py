@@ -1,1 +1,1 @@
-"""The reference phone: protocol and HTTP, nothing of the server."""
+"""The reference phone: holder keys, a key bundle, and the door protocol over bleak."""

@@ -1,0 +1,266 @@
+"""The lock as a GATT peripheral on bumble: one characteristic to write, one to hear or read.
+
+The answer characteristic is READ | NOTIFY: phones subscribe; a page whose browser cannot hear
+notifications writes and then reads, one queued fragment a read, empty when there is none.
+
+Every characteristic that may be written has a handler, and a failure there answers with an ATT
+error: an ATT write without any answer would hang the client for 30 s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bumble import att, hci
+from bumble.core import AdvertisingData, UUID
+from bumble.device import Device, DeviceConfiguration
+from bumble.gatt import (
+    GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
+    Characteristic,
+    CharacteristicValue,
+    Service,
+)
+from bumble.host import Host
+from bumble.transport.common import AsyncPipeSink
+
+from lockserver.protocol import gatt
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+    from bumble.device import Connection
+    from bumble.transport.common import TransportSink, TransportSource
+
+#: Phones at one door at once; a further one is hung up on, and tries again.
+CONNECTIONS_LIMIT = 4
+#: Fragments waiting for one slow peer. A parcel is at most 4 KiB: 4096 / 20 bytes, and some room.
+UNREAD_LIMIT = 512
+#: ATT_MTU before the exchange (Bluetooth Core Vol 3 Part G 5.2.1).
+DEFAULT_MTU = 23
+#: Bytes of opcode and handle before a notified value.
+NOTIFY_HEAD = 3
+#: Application error (Core Vol 3 Part F 3.4.1.1: 0x80-0x9F): the lock does not take this write.
+ATT_REFUSED = 0x80
+
+
+class RadioEvents(Protocol):
+    """What a peripheral tells its lock. All calls come from the event loop's thread."""
+
+    def connected(self, connection: int, mtu: int) -> None:
+        """A phone has connected."""
+
+    def received(self, connection: int, data: bytes) -> bool:
+        """A phone has written `data`; False refuses the write."""
+
+    def disconnected(self, connection: int) -> None:
+        """The connection has ended."""
+
+
+def static_address(seed: bytes) -> hci.Address:
+    """A static random address (Core Vol 6 Part B 1.3.2.1) that stays the same for one `seed`."""
+    raw = bytearray(hashlib.sha256(b"LK1 radio address" + seed).digest()[:6])
+    raw[5] |= 0xC0
+    return hci.Address(bytes(raw), hci.Address.RANDOM_DEVICE_ADDRESS)
+
+
+@dataclass
+class _Peer:
+    link: Connection
+    unread: deque[bytes] = field(default_factory=deque)
+    subscribed: bool = False
+
+
+class Peripheral:
+    """One lock's radio: advertises, serves the door service, restarts after each disconnect."""
+
+    def __init__(
+        self,
+        name: str,
+        address: hci.Address,
+        events: RadioEvents,
+        *,
+        source: TransportSource,
+        sink: TransportSink,
+        interval_ms: float = 20.0,
+    ) -> None:
+        self._events = events
+        self._interval = interval_ms
+        self._peers: dict[int, _Peer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._advertisement = b""
+        self._on = False
+        self._advertising = asyncio.Lock()
+        config = DeviceConfiguration(name=name, address=address)
+        self.device = Device(config=config, host=Host(source, sink))
+        self._answer: Characteristic[bytes] = Characteristic(
+            UUID(gatt.ANSWER),
+            Characteristic.Properties.READ | Characteristic.Properties.NOTIFY,
+            Characteristic.READABLE,
+            CharacteristicValue(read=self._read),
+        )
+        ask: Characteristic[bytes] = Characteristic(
+            UUID(gatt.ASK),
+            Characteristic.Properties.WRITE | Characteristic.Properties.WRITE_WITHOUT_RESPONSE,
+            Characteristic.WRITEABLE,
+            CharacteristicValue(write=self._write),
+        )
+        self.device.add_service(Service(UUID(gatt.SERVICE), [ask, self._answer]))
+        _refuse_other_writes(self.device.gatt_server.attributes)
+        self.device.on(Device.EVENT_CONNECTION, self._connected)
+        self._answer.on(Characteristic.EVENT_SUBSCRIPTION, self._subscribed)
+
+    @classmethod
+    def beside(
+        cls, controller: TransportSource, name: str, address: hci.Address, events: RadioEvents,
+        *, interval_ms: float = 20.0,
+    ) -> Peripheral:
+        """A peripheral on a controller in this very process."""
+        sink = AsyncPipeSink(controller)  # type: ignore[arg-type]
+        return cls(name, address, events, source=controller, sink=sink, interval_ms=interval_ms)
+
+    async def start(self, advertisement: bytes) -> None:
+        """Power the radio and advertise."""
+        await self.device.power_on()
+        self._on = True
+        await self.advertise(advertisement)
+
+    async def advertise(self, advertisement: bytes) -> None:
+        """Advertise `advertisement` (AD structures, at most 31 bytes) from now on."""
+        self._advertisement = advertisement
+        async with self._advertising:
+            if self._on:
+                await self.device.start_advertising(
+                    auto_restart=False,
+                    advertising_data=advertisement,
+                    advertising_interval_min=self._interval,
+                    advertising_interval_max=self._interval,
+                )
+
+    async def stop(self) -> None:
+        """Hang up on everybody and fall silent."""
+        self._on = False
+        for connection in list(self._peers):
+            await self._hang_up(connection)
+        while self._tasks:  # not cancelled: an HCI command cut in the middle leaves the host waiting
+            await asyncio.wait(self._tasks)
+        async with self._advertising:
+            if self.device.powered_on:
+                await self.device.stop_advertising()
+        await self.device.power_off()
+
+    def send(self, connection: int, data: bytes) -> None:
+        """Notify `data` (one fragment), or keep it for the peer's next read."""
+        peer = self._peers.get(connection)
+        if peer is None:
+            return
+        if peer.subscribed:
+            # bumble sends a notification without waiting for anything, so tasks keep their order
+            self._spawn(self.device.notify_subscriber(peer.link, self._answer, data))
+        elif len(peer.unread) >= UNREAD_LIMIT:
+            self.close(connection)
+        else:
+            peer.unread.append(data)
+
+    def close(self, connection: int) -> None:
+        """Hang up, after what has been sent."""
+        if connection in self._peers:
+            self._spawn(self._hang_up(connection))
+
+    def mtu(self, connection: int) -> int:
+        """The connection's ATT_MTU in bytes."""
+        peer = self._peers.get(connection)
+        return DEFAULT_MTU if peer is None else int(peer.link.att_mtu)
+
+    async def _hang_up(self, connection: int) -> None:
+        peer = self._peers.get(connection)
+        if peer is not None:
+            try:
+                await peer.link.disconnect()
+            except hci.HCI_Error:
+                self._gone(connection)  # the peer was quicker
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _connected(self, link: Connection) -> None:
+        connection = int(link.handle)
+        self._peers[connection] = _Peer(link)
+        link.on(link.EVENT_DISCONNECTION, lambda _reason: self._gone(connection))
+        # A controller stops advertising when it is connected to; the next phone must be heard too.
+        self._spawn(self._advertise_again())
+        if len(self._peers) > CONNECTIONS_LIMIT:
+            self.close(connection)
+            return
+        self._events.connected(connection, int(link.att_mtu))
+
+    async def _advertise_again(self) -> None:
+        await self.advertise(self._advertisement)
+
+    def _gone(self, connection: int) -> None:
+        if self._peers.pop(connection, None) is not None:
+            self._events.disconnected(connection)
+            if self._on:
+                self._spawn(self._advertise_again())
+
+    def _subscribed(self, link: Connection, notify: bool, _indicate: bool) -> None:  # noqa: FBT001
+        peer = self._peers.get(int(link.handle))
+        if peer is None:
+            return
+        peer.subscribed = notify
+        while notify and peer.unread:
+            self.send(int(link.handle), peer.unread.popleft())
+
+    def _write(self, link: Connection | None, value: bytes) -> None:
+        if link is None:
+            raise att.ATT_Error(ATT_REFUSED)
+        try:
+            taken = self._events.received(int(link.handle), bytes(value))
+        except Exception as error:
+            self.close(int(link.handle))
+            raise att.ATT_Error(att.ATT_UNLIKELY_ERROR_ERROR) from error
+        if not taken:
+            raise att.ATT_Error(ATT_REFUSED)
+
+    def _read(self, link: Connection | None) -> bytes:
+        peer = None if link is None else self._peers.get(int(link.handle))
+        return peer.unread.popleft() if peer is not None and peer.unread else b""
+
+
+def _refuse_other_writes(attributes: Iterable[att.Attribute[Any]]) -> None:
+    """Make every attribute that nobody may write say so.
+
+    bumble checks no permission on a write: without this a passer-by could overwrite a declaration,
+    and an attribute with a read handler alone would never answer.
+    """
+    writable = {UUID(gatt.ASK), GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR}
+
+    async def refuse(_bearer: att.Bearer, _value: bytes) -> None:
+        raise att.ATT_Error(att.ATT_WRITE_NOT_PERMITTED_ERROR)
+
+    for attribute in attributes:
+        if attribute.type not in writable:
+            attribute.write_value = refuse  # type: ignore[method-assign]
+
+
+def advertisement(tag: bytes, *, claimable: bool) -> bytes:
+    """AD structures: flags, the door service, and which lock this is (`gatt.tag`). 31 bytes."""
+    data = AdvertisingData(
+        [
+            (AdvertisingData.FLAGS, bytes([0x06])),
+            (
+                AdvertisingData.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
+                bytes(UUID(gatt.SERVICE)),
+            ),
+            (AdvertisingData.MANUFACTURER_SPECIFIC_DATA, gatt.beacon(tag, claimable=claimable)),
+        ]
+    )
+    return bytes(data)
