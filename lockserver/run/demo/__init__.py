@@ -1,0 +1,1 @@
+"""The story: the whole main job, played on real parts, one line per step."""
