@@ -1,0 +1,260 @@
+"""Two real brokers to hold to one contract: NATS with our auth callout, mosquitto with mTLS."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime
+import ipaddress
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import nkeys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from lockserver.mqtt.authorise import CalloutSigner, KnownLock, secret_hash
+from lockserver.mqtt.callout import Callout, CalloutSettings
+from lockserver.mqtt.link import BrokerAddress, BrokerLink, LinkLost
+
+HOST = "127.0.0.1"
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
+
+
+@dataclass
+class Credentials:
+    """What one lock holds."""
+
+    lock_id: str
+    shard: str
+    secret: bytes
+
+
+class Directory:
+    """The authority's locks, in memory."""
+
+    def __init__(self, locks: list[Credentials]) -> None:
+        self.known = {
+            lock.lock_id: KnownLock(lock.lock_id, lock.shard, "active", secret_hash(lock.secret), b"")
+            for lock in locks
+        }
+        self.broken = False
+
+    async def known_lock(self, lock_id: str) -> KnownLock | None:
+        if self.broken:
+            raise RuntimeError("the database is away")
+        return self.known.get(lock_id)
+
+    def retire(self, lock_id: str) -> None:
+        self.known[lock_id] = replace(self.known[lock_id], state="retired")
+
+
+@dataclass
+class Station:
+    """One connection and what it received."""
+
+    link: BrokerLink
+    received: list[tuple[str, bytes, bool]] = field(default_factory=list)
+
+    async def until(self, payload: bytes) -> None:
+        async with asyncio.timeout(5):
+            while all(got[1] != payload for got in self.received):
+                if self.link.lost.is_set():
+                    raise LinkLost("lost while waiting")
+                await asyncio.sleep(0.005)
+
+
+async def connect(address: BrokerAddress) -> Station:
+    received: list[tuple[str, bytes, bool]] = []
+    link = BrokerLink(address, lambda *got: received.append(got))
+    await link.connect()
+    return Station(link, received)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+async def listening(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(400):
+        if server.poll() is not None:
+            raise RuntimeError("the broker died at its start")
+        try:
+            with socket.create_connection((HOST, port), timeout=0.2):
+                return
+        except OSError:
+            await asyncio.sleep(0.02)
+    raise RuntimeError("the broker does not listen")
+
+
+class NatsUnderTest:
+    """A NATS server whose every MQTT connection we judge."""
+
+    name = "nats"
+
+    def __init__(self, folder: Path, locks: list[Credentials]) -> None:
+        self.folder = folder
+        self.directory = Directory(locks)
+        self.signer = CalloutSigner(bytes(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_ACCOUNT)))
+        self.nats_port, self.mqtt_port = free_port(), free_port()
+        self.callout: Callout | None = None
+
+    async def start(self) -> None:
+        config = self.folder / "nats.conf"
+        config.write_text(
+            f"""
+server_name: n1
+listen: "{HOST}:{self.nats_port}"
+jetstream {{ store_dir: "{self.folder / "store"}", max_file_store: 64MB, max_memory_store: 16MB }}
+mqtt {{ listen: "{HOST}:{self.mqtt_port}" }}
+accounts {{
+  AUTH  {{ users: [{{user: auth, password: a, allowed_connection_types: [STANDARD]}}] }}
+  LOCKS {{ jetstream: enabled,
+          users: [{{user: bridge, password: b, allowed_connection_types: [STANDARD, MQTT]}}] }}
+  SYS   {{ users: [{{user: sys, password: s, allowed_connection_types: [STANDARD]}}] }} }}
+system_account: SYS
+authorization {{ timeout: 2, auth_callout {{
+  issuer: {self.signer.public}, account: AUTH, auth_users: [auth, bridge, sys] }} }}
+"""
+        )
+        program = Path(sys.executable).with_name("nats-server")
+        with (self.folder / "nats.log").open("wb") as log:
+            self.server = subprocess.Popen([program, "-c", config], stderr=log)
+        await listening(self.mqtt_port, self.server)
+        self.callout = Callout(self.settings, self.signer, self.directory, lambda: int(time.time()))
+        await self.callout.open()
+
+    @property
+    def settings(self) -> CalloutSettings:
+        return CalloutSettings(f"nats://{HOST}:{self.nats_port}", "auth", "a", "sys", "s")
+
+    async def stop(self) -> None:
+        if self.callout is not None:
+            await self.callout.close()
+        self.server.terminate()
+        await asyncio.to_thread(self.server.wait)
+
+    def bridge(self) -> BrokerAddress:
+        return BrokerAddress(HOST, self.mqtt_port, f"bridge-0-{secrets.token_hex(8)}", "bridge", "b")
+
+    def lock(self, own: Credentials, client_id: str | None = None) -> BrokerAddress:
+        password = base64.urlsafe_b64encode(own.secret).rstrip(b"=").decode()
+        return BrokerAddress(HOST, self.mqtt_port, client_id or own.lock_id, own.lock_id, password)
+
+
+class MosquittoUnderTest:
+    """Debian's mosquitto: the certificate is the identity, patterns give the permissions."""
+
+    name = "mosquitto"
+    acl = (
+        "user bridge-0\ntopic read l/+/+/up/#\ntopic write l/+/+/down/#\n"
+        "pattern write l/+/%u/up/#\npattern read l/+/%u/down/#\n"
+    )
+    client_id_rule = "use_username_as_clientid true"
+
+    def __init__(self, folder: Path, locks: list[Credentials]) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.authority = _Authority(folder)
+
+    async def start(self) -> None:
+        assert MOSQUITTO is not None
+        certificate, key = self.authority.issue("localhost", server=True)
+        (self.folder / "acl").write_text(self.acl)
+        config = self.folder / "mosquitto.conf"
+        config.write_text(
+            f"""
+persistence false
+allow_anonymous false
+listener {self.port} {HOST}
+set_tcp_nodelay true
+cafile {self.authority.root}
+certfile {certificate}
+keyfile {key}
+require_certificate true
+use_identity_as_username true
+{self.client_id_rule}
+acl_file {self.folder / "acl"}
+"""
+            + ("user root\n" if os.geteuid() == 0 else "")
+        )
+        with (self.folder / "mosquitto.log").open("wb") as log:
+            self.server = subprocess.Popen([MOSQUITTO, "-c", config], stderr=log, stdout=log)
+        await listening(self.port, self.server)
+
+    async def stop(self) -> None:
+        self.server.terminate()
+        await asyncio.to_thread(self.server.wait)
+
+    def bridge(self) -> BrokerAddress:
+        return self._address("bridge-0", f"bridge-0-{secrets.token_hex(8)}")
+
+    def lock(self, own: Credentials, client_id: str | None = None) -> BrokerAddress:
+        return self._address(own.lock_id, client_id or own.lock_id)
+
+    def _address(self, name: str, client_id: str) -> BrokerAddress:
+        certificate, key = self.authority.issue(name)
+        context = ssl.create_default_context(cafile=str(self.authority.root))
+        context.load_cert_chain(certificate, key)
+        return BrokerAddress(HOST, self.port, client_id, tls=context)
+
+
+class _Authority:
+    """A device certificate authority for the test."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "ca.pem"
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test devices")])
+        certificate = self._builder(self.name, self.key.public_key()).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        signed = certificate.sign(self.key, hashes.SHA256())
+        self.root.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+    def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(hours=1))
+        )
+
+    def issue(self, name: str, *, server: bool = False) -> tuple[Path, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = self._builder(subject, key.public_key())
+        if server:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]),
+                critical=False,
+            )
+        signed = builder.sign(self.key, hashes.SHA256())
+        stem = self.folder / f"{name}-{secrets.token_hex(4)}"
+        certificate, private = stem.with_suffix(".crt"), stem.with_suffix(".key")
+        certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        private.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return certificate, private
