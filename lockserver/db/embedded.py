@@ -21,7 +21,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import time
@@ -32,6 +31,7 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 
 from lockserver.leash import Leashed
+from lockserver.ports import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -255,13 +255,6 @@ class EmbeddedPostgres:
                     said = log.read().decode(errors="replace")
                 raise EmbeddedPostgresError(_cure(said, self.port, self.log))
             time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def may_enter(folder: Path, user: tuple[int, int]) -> bool:
