@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import secrets
@@ -131,7 +131,7 @@ authorization {{ timeout: 2, auth_callout {{
         )
         program = Path(sys.executable).with_name("nats-server")
         with (self.folder / "nats.log").open("wb") as log:
-            self.server = subprocess.Popen([program, "-c", config], stderr=log)
+            self.server = await asyncio.to_thread(subprocess.Popen, [program, "-c", config], stderr=log)
         await listening(self.mqtt_port, self.server)
         self.callout = Callout(self.settings, self.signer, self.directory, lambda: int(time.time()))
         await self.callout.open()
@@ -191,7 +191,9 @@ acl_file {self.folder / "acl"}
             + ("user root\n" if os.geteuid() == 0 else "")
         )
         with (self.folder / "mosquitto.log").open("wb") as log:
-            self.server = subprocess.Popen([MOSQUITTO, "-c", config], stderr=log, stdout=log)
+            self.server = await asyncio.to_thread(
+                subprocess.Popen, [MOSQUITTO, "-c", config], stderr=log, stdout=log
+            )
         await listening(self.port, self.server)
 
     async def stop(self) -> None:
@@ -226,15 +228,15 @@ class _Authority:
         self.root.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
     def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self.name)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(hours=1))
         )
 
     def issue(self, name: str, *, server: bool = False) -> tuple[Path, Path]:
