@@ -1,0 +1,72 @@
+"""The relay's own reading of the contract's schemas. The mock province reads them with its own code."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+from referencing import Registry, Resource
+
+from police_sync.relay.filing import Kind
+
+BODY_SCHEMA = {
+    Kind.REGISTER: "registration",
+    Kind.CHANGE: "change",
+    Kind.DEPARTURE: "departure",
+    Kind.WITHDRAWAL: "withdrawal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFault:
+    """Where a document leaves its schema: names only, never a value."""
+
+    path: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.path or 'body'}:{self.rule}"
+
+
+@cache
+def _validators() -> dict[str, Draft202012Validator]:
+    folder = resources.files("police_sync") / "contract"
+    suffix = ".schema.json"
+    found = {
+        entry.name.removesuffix(suffix): json.loads(entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if entry.name.endswith(suffix)
+    }
+    registry: Registry[Any] = Registry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in found.values()
+    )
+    return {
+        name: Draft202012Validator(schema, registry=registry, format_checker=FormatChecker())
+        for name, schema in found.items()
+    }
+
+
+def _path(error: ValidationError) -> str:
+    steps = [str(step) for step in error.absolute_path]
+    if error.validator == "required" and isinstance(error.instance, dict):
+        wanted = error.schema["required"] if isinstance(error.schema, dict) else []
+        steps += sorted(set(wanted) - set(error.instance))[:1]
+    return ".".join(steps)
+
+
+def _leaves(error: ValidationError) -> SchemaFault:
+    return SchemaFault(_path(error), str(error.validator))
+
+
+def faults(name: str, document: dict[str, Any]) -> list[SchemaFault]:
+    """Where `document` leaves the schema `name`; empty when it conforms."""
+    errors = _validators()[name].iter_errors(document)
+    return sorted((_leaves(error) for error in errors), key=str)
+
+
+def body_faults(kind: Kind, body: dict[str, Any]) -> list[SchemaFault]:
+    """Where a filing's body leaves the schema of its kind."""
+    return faults(BODY_SCHEMA[kind], body)
