@@ -156,7 +156,7 @@ async def test_L18_mutant_client_id_unchecked(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 async def test_L18_mutant_mosquitto_without_patterns(tmp_path: Path) -> None:
     class Open(MosquittoUnderTest):
-        acl = "topic readwrite #\n"
+        acl = "pattern readwrite #\n"
         client_id_rule = ""
 
     async with running(Open, tmp_path) as (broker, a, b):
@@ -218,7 +218,7 @@ async def test_a_lock_may_speak_mqtt_only(tmp_path: Path) -> None:
 ASKED = Asked("U", "N", "n1", 1, "mqtt", "x", "x", "", ())
 
 
-def test_nothing_readable_ends_in_value_error() -> None:
-    for junk in (b"", b"a.b", b"a.!!.c", b"a.e30.c", b"a." + b"A" * 99 + b".c", b"." * 70_000):
-        with pytest.raises(ValueError, match=""):  # of whatever wording; anything else escapes
-            authorise.read_request(junk)
+@pytest.mark.parametrize("junk", [b"", b"a.b", b"a.!!.c", b"a.e30.c", b"a.AAA.c", b"." * 70_000])
+def test_nothing_readable_ends_in_value_error(junk: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        authorise.read_request(junk)
