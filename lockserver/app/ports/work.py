@@ -1,0 +1,67 @@
+"""The unit of work: one transaction per request, and no use case ever commits."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from lockserver.app.ports.asking import Channel
+from lockserver.app.ports.rows import (
+    Accounts,
+    Audit,
+    Doors,
+    Duties,
+    Grants,
+    Holders,
+    Houses,
+    Idempotency,
+    Outbox,
+    Phones,
+    Sessions,
+    Tenancies,
+)
+
+
+class UnitOfWork(Protocol):
+    """One open transaction, and one repository per noun.
+
+    It commits when its context is left without an exception, and rolls back otherwise.
+    """
+
+    @property
+    def accounts(self) -> Accounts: ...  # noqa: D102
+    @property
+    def sessions(self) -> Sessions: ...  # noqa: D102
+    @property
+    def holders(self) -> Holders: ...  # noqa: D102
+    @property
+    def phones(self) -> Phones: ...  # noqa: D102
+    @property
+    def houses(self) -> Houses: ...  # noqa: D102
+    @property
+    def doors(self) -> Doors: ...  # noqa: D102
+    @property
+    def tenancies(self) -> Tenancies: ...  # noqa: D102
+    @property
+    def duties(self) -> Duties: ...  # noqa: D102
+    @property
+    def grants(self) -> Grants: ...  # noqa: D102
+    @property
+    def outbox(self) -> Outbox: ...  # noqa: D102
+    @property
+    def idempotency(self) -> Idempotency: ...  # noqa: D102
+    @property
+    def audit(self) -> Audit: ...  # noqa: D102
+
+    async def notify(self, channel: Channel, payload: str) -> None:
+        """Tell listeners when, and only if, this transaction commits."""
+        ...
+
+
+class Transactions(Protocol):
+    """Opens units of work, as one role's database user."""
+
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Open a transaction; leave the context to commit, raise to roll back.
+
+        At commit the deferred laws speak: a broken one raises IntegrityRefusedError.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""One repository per noun, in the pattern of `rows.Rows`, taken from the unit of work."""

@@ -1,0 +1,117 @@
+"""Idempotency, audit, and the outbox's way in."""
+
+from typing import Any
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lockserver.app.ports.rows import Answer, Outgoing
+from lockserver.db.repositories.rows import Rows, refusals
+from lockserver.db.tables import AuditRow, IdempotencyRow, OutboxRow, table_of
+from lockserver.domain.errors import IdempotencyMismatchError, IdempotencyRunningError
+
+_idempotency = table_of(IdempotencyRow)
+_audit = table_of(AuditRow)
+
+
+class Idempotency:
+    """The first answer to a key is the only one (L-36).
+
+    The row is inserted in the transaction of the request's effect. While that transaction runs, a
+    second request cannot see the row, and its INSERT would wait for the first to end: an advisory
+    lock, held to the end of the transaction and only ever *tried*, says "running" at once instead.
+    A crash ends the transaction: no row, no effect, no lock.
+    """
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def begin(self, caller: str, key: str, route: str, body_hash: bytes) -> Answer | None:
+        """Claim the key, or return the stored answer."""
+        # One lock per (caller, key); 64 bits of a hash: a chance meeting says "running", no worse.
+        held = await self.connection.scalar(
+            select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"{caller}\x1f{key}", 36)))
+        )
+        if not held:
+            raise IdempotencyRunningError
+        row = (
+            await self.connection.execute(
+                select(
+                    _idempotency.c.route,
+                    _idempotency.c.body_hash,
+                    _idempotency.c.state,
+                    _idempotency.c.status,
+                    _idempotency.c.headers,
+                    _idempotency.c.response,
+                ).where(_idempotency.c.caller == caller, _idempotency.c.key == key)
+            )
+        ).first()
+        if row is None:
+            await self.connection.execute(
+                insert(_idempotency).values(caller=caller, key=key, route=route, body_hash=body_hash)
+            )
+            return None
+        if row.route != route or row.body_hash != body_hash:
+            raise IdempotencyMismatchError
+        if row.state != "done":
+            raise IdempotencyRunningError
+        return Answer(row.status, row.headers or {}, row.response or b"")
+
+    async def finish(self, caller: str, key: str, answer: Answer) -> None:
+        """Store the answer with the effect, in one transaction."""
+        await self.connection.execute(
+            update(_idempotency)
+            .where(_idempotency.c.caller == caller, _idempotency.c.key == key)
+            .values(
+                state="done",
+                status=answer.status,
+                headers=dict(answer.headers),
+                response=answer.response,
+            )
+        )
+
+
+class Audit:
+    """The server's own log; it is only ever added to."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def write(self, actor: str, verb: str, object_: str, **detail: Any) -> None:  # noqa: ANN401
+        """Add a line in the transaction of what it tells."""
+        plain = {name: _plain(value) for name, value in detail.items()}
+        values = {"actor": actor, "verb": verb, "object_": object_, "detail": plain}
+        with refusals():
+            await self.connection.execute(insert(_audit).values(values))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON's own types pass
+    if isinstance(value, bytes):
+        return value.hex()
+    if value is None or isinstance(value, bool | int | float | str | list | dict):
+        return value
+    return str(value)
+
+
+class Outbox(Rows[Outgoing]):
+    """The outbox's way in; the way out is the relay's (`lockserver.db.outbox`)."""
+
+    table = table_of(OutboxRow)
+    record = Outgoing
+
+    async def next_seq(self, client_no: str) -> int:
+        """Return the next version of this registration (1 for the first), holding its line."""
+        await self.connection.execute(
+            select(func.pg_advisory_xact_lock(func.hashtextextended(client_no, 27)))
+        )
+        last = await self.scalar(
+            select(func.max(self.table.c.seq)).where(self.table.c.client_no == client_no)
+        )
+        return 1 if last is None else int(last) + 1
+
+    async def put(self, entry: Outgoing) -> None:
+        """Add the entry and wake the relay."""
+        await self.run(insert(self.table).values(self.values(entry)))
+        await self.connection.execute(
+            text("SELECT pg_notify('outbox', :client_no)"), {"client_no": entry.client_no}
+        )

@@ -1,0 +1,84 @@
+"""Every table, as SQLModel; the only schema there is. Migrations are held equal to it by a test."""
+
+from lockserver.db.tables.columns import Instant, Row, metadata, table_of
+from lockserver.db.tables.houses import (
+    DoorRow,
+    DutyRow,
+    GrantRow,
+    HouseRow,
+    HouseStaffRow,
+    OccupantRow,
+    TenancyRow,
+)
+from lockserver.db.tables.locks import (
+    CommandRow,
+    CredentialRow,
+    JournalRow,
+    LockDocumentRow,
+    LockRow,
+    LockStatusRow,
+    SiteKeyRow,
+    WishRow,
+)
+from lockserver.db.tables.people import (
+    AccountRow,
+    HolderRow,
+    LoginCodeRow,
+    PhoneRow,
+    SessionRow,
+)
+from lockserver.db.tables.platform import (
+    AuditCheckpointRow,
+    AuditRow,
+    IdempotencyRow,
+    RequestRow,
+)
+from lockserver.db.tables.registration import (
+    AttemptRow,
+    CasePartRow,
+    CaseRow,
+    LedgerRow,
+    OutboxRow,
+    ReceiptRow,
+    RegistrationRow,
+    VerdictRow,
+)
+
+__all__ = [
+    "AccountRow",
+    "AttemptRow",
+    "AuditCheckpointRow",
+    "AuditRow",
+    "CasePartRow",
+    "CaseRow",
+    "CommandRow",
+    "CredentialRow",
+    "DoorRow",
+    "DutyRow",
+    "GrantRow",
+    "HolderRow",
+    "HouseRow",
+    "HouseStaffRow",
+    "IdempotencyRow",
+    "Instant",
+    "JournalRow",
+    "LedgerRow",
+    "LockDocumentRow",
+    "LockRow",
+    "LockStatusRow",
+    "LoginCodeRow",
+    "OccupantRow",
+    "OutboxRow",
+    "PhoneRow",
+    "ReceiptRow",
+    "RegistrationRow",
+    "RequestRow",
+    "Row",
+    "SessionRow",
+    "SiteKeyRow",
+    "TenancyRow",
+    "VerdictRow",
+    "WishRow",
+    "metadata",
+    "table_of",
+]

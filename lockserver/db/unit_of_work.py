@@ -1,0 +1,117 @@
+"""The unit of work: one transaction, one repository per noun, no commit in the application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from lockserver.app.ports.asking import Channel
+from lockserver.db.connection import Pool
+from lockserver.db.repositories.houses import Doors, Houses
+from lockserver.db.repositories.people import Accounts, Holders, Phones, Sessions
+from lockserver.db.repositories.platform import Audit, Idempotency, Outbox
+from lockserver.db.repositories.rows import refusals
+from lockserver.db.repositories.tenancies import Duties, Grants, Tenancies
+
+if TYPE_CHECKING:
+    from lockserver.app import ports
+
+
+class PostgresUnitOfWork:
+    """One open transaction. Repositories are made when first asked for."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Accounts and one-time codes."""
+        return Accounts(self.connection)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Logins."""
+        return Sessions(self.connection)
+
+    @cached_property
+    def holders(self) -> Holders:
+        """Natural persons."""
+        return Holders(self.connection)
+
+    @cached_property
+    def phones(self) -> Phones:
+        """Phones and their keys."""
+        return Phones(self.connection)
+
+    @cached_property
+    def houses(self) -> Houses:
+        """Houses and staff."""
+        return Houses(self.connection)
+
+    @cached_property
+    def doors(self) -> Doors:
+        """Gates and rooms."""
+        return Doors(self.connection)
+
+    @cached_property
+    def tenancies(self) -> Tenancies:
+        """Leases and occupants."""
+        return Tenancies(self.connection)
+
+    @cached_property
+    def duties(self) -> Duties:
+        """What the law asks."""
+        return Duties(self.connection)
+
+    @cached_property
+    def grants(self) -> Grants:
+        """Rights at doors."""
+        return Grants(self.connection)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The outbox's way in."""
+        return Outbox(self.connection)
+
+    @cached_property
+    def idempotency(self) -> Idempotency:
+        """First answers."""
+        return Idempotency(self.connection)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The server's own log."""
+        return Audit(self.connection)
+
+    async def notify(self, channel: Channel, payload: str) -> None:
+        """Tell listeners when, and only if, this transaction commits."""
+        await self.connection.execute(
+            text("SELECT pg_notify(:channel, :payload)"),
+            {"channel": channel, "payload": payload},
+        )
+
+
+class PostgresTransactions:
+    """Opens units of work over one role's pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[PostgresUnitOfWork]:
+        """Open a transaction; leave the context to commit, raise to roll back.
+
+        Raises IntegrityRefusedError or ConflictError when a deferred law speaks at the commit.
+        """
+        with refusals():
+            async with self.pool.transaction() as connection:
+                yield PostgresUnitOfWork(connection)
+
+
+if TYPE_CHECKING:
+
+    def _holds(transactions: PostgresTransactions) -> ports.Transactions:
+        return transactions  # mypy proves here that the room implements the port

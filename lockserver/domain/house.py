@@ -1,0 +1,38 @@
+"""Houses and doors, as facts."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+DoorKind = Literal["gate", "room"]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A house, its standard address and the code of its police station (12 characters)."""
+
+    id: UUID
+    owner_holder_id: UUID
+    name: str
+    address_id: str
+    station_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Somebody who works in a house."""
+
+    house_id: UUID
+    holder_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A gate (shared: no turnover epoch, no capacity) or a room."""
+
+    id: UUID
+    house_id: UUID
+    kind: DoorKind
+    name: str
+    capacity: int | None
+    epoch: int | None
