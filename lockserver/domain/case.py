@@ -1,0 +1,200 @@
+"""An identity case: what a tenant brings, in what order, and which single step he repeats.
+
+open ──confirmation──▶ confirmed ──verdict──▶ approved ──declaration──▶ submitted ──▶ closed
+  ▲                        │                  review ───staff check──▶ approved
+  └──── failed document ───┴──────────────▶ declined ──the failed step only──▶ confirmed or open
+
+A face is never the only way: the staff route asks for none, and a case that a machine doubts is
+settled by staff. Attempts are bounded per step, so that a machine is not a lottery.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from lockserver.domain.errors import CaseStateError, ConsentMissingError, DomainError
+
+Route = Literal["face", "staff"]
+CaseState = Literal["open", "confirmed", "approved", "review", "declined", "submitted", "closed"]
+Outcome = Literal["approved", "review", "declined"]
+PartKind = Literal["front", "back", "selfie", "confirmation", "declaration", "staff_check"]
+ImageKind = Literal["front", "back", "selfie"]
+PartState = Literal["received", "read", "refused"]
+
+ATTEMPTS_MAX = 5
+"""Uploads of one image in one case: enough for bad light, too few for trying faces."""
+IDLE_LIMIT = timedelta(hours=24)
+"""A case that nobody touches dies, and its key with it (registration.md)."""
+REVIEW_LIMIT = timedelta(days=7)
+"""An open review is kept for the person who reviews it, and no longer."""
+IMAGES: tuple[ImageKind, ...] = ("front", "back", "selfie")
+_DOCUMENT: tuple[ImageKind, ...] = ("front", "back")
+
+
+class AttemptsExhaustedError(DomainError):
+    """Too many tries on this step; staff of the house can check the document instead."""
+
+    code = "attempts_exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class CasePart:
+    """One thing that was brought; `sealed` None once it is destroyed."""
+
+    id: UUID
+    case_id: UUID
+    kind: PartKind
+    digest: bytes
+    sealed: bytes | None
+    state: PartState = "received"
+    code: str | None = None
+    advice: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One identity capture for one duty, by one phone, in one session."""
+
+    id: UUID
+    duty_id: UUID
+    holder_id: UUID
+    phone_id: UUID
+    session_id: UUID
+    route: Route
+    active_at: datetime
+    state: CaseState = "open"
+    consent_document_at: datetime | None = None
+    consent_face_at: datetime | None = None
+    consent_face_withdrawn_at: datetime | None = None
+    confirmed_digest: bytes | None = None
+    outcome: Outcome | None = None
+    reasons: tuple[str, ...] = ()
+    repeat_step: str | None = None
+    scores: dict[str, object] | None = None
+    draft: bytes | None = None
+    sealed_key: bytes | None = None
+    destroyed_at: datetime | None = None
+    destruction_receipt: bytes | None = None
+
+    @property
+    def face_consented(self) -> bool:
+        """Tell whether a face may be compared now."""
+        return self.consent_face_at is not None and self.consent_face_withdrawn_at is None
+
+    def consented(self, at: datetime, *, document: bool, face: bool) -> "Case":
+        """Return the case with both consents as the tenant states them now; raises CaseStateError.
+
+        They are separate: reading the document never implies the face. Without the face's the
+        route is the staff's; a consent given later opens the face route again.
+        """
+        if self.state in {"submitted", "closed"}:
+            raise CaseStateError(state=self.state)
+        face_at = self.consent_face_at
+        withdrawn = self.consent_face_withdrawn_at
+        if face and not self.face_consented:
+            face_at, withdrawn = at, None
+        if not face and self.face_consented:
+            withdrawn = at
+        return replace(
+            self,
+            active_at=at,
+            consent_document_at=(self.consent_document_at or at) if document else None,
+            consent_face_at=face_at,
+            consent_face_withdrawn_at=withdrawn,
+            route="face" if face else "staff",
+        )
+
+    def takes_image(self, kind: ImageKind, parts: Sequence[CasePart], at: datetime) -> "Case":
+        """Return the case after an image was brought.
+
+        Raises ConsentMissingError, CaseStateError, AttemptsExhaustedError.
+        """
+        if self.consent_document_at is None:
+            raise ConsentMissingError(consent="document")
+        if kind == "selfie" and not self.face_consented:
+            raise ConsentMissingError(consent="face")
+        if self.state not in {"open", "confirmed", "review", "declined"}:
+            raise CaseStateError(state=self.state)
+        if not self._asks_for(kind, parts):
+            raise CaseStateError(state=self.state, repeat_step=self.repeat_step)
+        if sum(part.kind == kind for part in parts) >= ATTEMPTS_MAX:
+            raise AttemptsExhaustedError(step=kind, attempts=ATTEMPTS_MAX)
+        if kind in _DOCUMENT:
+            # Another document page: what was confirmed of the old one no longer holds.
+            return replace(
+                self, active_at=at, state="open", confirmed_digest=None, draft=None,
+                outcome=None, reasons=(), repeat_step=None, scores=None,
+            )  # fmt: skip
+        state: CaseState = "open" if self.confirmed_digest is None else "confirmed"
+        return replace(
+            self, active_at=at, state=state, outcome=None, reasons=(), repeat_step=None, scores=None
+        )
+
+    def _asks_for(self, kind: ImageKind, parts: Sequence[CasePart]) -> bool:
+        if self.state == "open":
+            return True
+        if self.state == "confirmed":
+            return kind == "selfie" and newest(parts, "selfie", "received", "read") is None
+        return self.repeat_step == kind
+
+    def takes_confirmation(self, parts: Sequence[CasePart], at: datetime) -> "Case":
+        """Check that the tenant may confirm what was read; raises CaseStateError."""
+        both = all(newest(parts, kind, "read") is not None for kind in _DOCUMENT)
+        again = self.state in {"review", "declined"} and self.repeat_step == "confirmation"
+        if not both or not (self.state in {"open", "confirmed"} or again):
+            raise CaseStateError(state=self.state)
+        return replace(self, active_at=at)
+
+    def confirmed(self, digest: bytes) -> "Case":
+        """Return the case with its confirmed fields, as their keyed digest."""
+        return replace(
+            self, state="confirmed", confirmed_digest=digest,
+            outcome=None, reasons=(), repeat_step=None,
+        )  # fmt: skip
+
+    def judged(
+        self, outcome: Outcome, reasons: Sequence[str], repeat_step: str | None,
+        scores: dict[str, object] | None,
+    ) -> "Case":  # fmt: skip
+        """Return the case with a verdict on it."""
+        return replace(
+            self, state=outcome, outcome=outcome, reasons=tuple(reasons),
+            repeat_step=repeat_step, scores=scores,
+        )  # fmt: skip
+
+    def takes_declaration(self, at: datetime) -> "Case":
+        """Check that the tenant may declare now; raises CaseStateError."""
+        if self.state != "approved":
+            raise CaseStateError(state=self.state)
+        return replace(self, active_at=at)
+
+    def takes_staff_check(self, at: datetime) -> "Case":
+        """Check that staff may settle the case; raises ConsentMissingError, CaseStateError."""
+        if self.consent_document_at is None:
+            raise ConsentMissingError(consent="document")
+        if self.state not in {"open", "confirmed", "review", "declined"}:
+            raise CaseStateError(state=self.state)
+        return replace(self, active_at=at, route="staff")
+
+    def idle_since(self, at: datetime) -> bool:
+        """Tell whether the case has been left alone for longer than it may live."""
+        limit = REVIEW_LIMIT if self.state == "review" else IDLE_LIMIT
+        return at - self.active_at >= limit
+
+    def destroyed(self, at: datetime, receipt: bytes) -> "Case":
+        """Return the case without key, draft or scores, and with the receipt of that."""
+        return replace(
+            self, state="closed", sealed_key=None, draft=None, scores=None,
+            destroyed_at=at, destruction_receipt=receipt,
+        )  # fmt: skip
+
+
+def newest(parts: Sequence[CasePart], kind: str, *states: str) -> CasePart | None:
+    """Return the last part of a kind if it is in one of the states (any, if none is named)."""
+    last = max(
+        (part for part in parts if part.kind == kind), key=lambda part: part.id, default=None
+    )
+    return last if last is not None and (not states or last.state in states) else None
