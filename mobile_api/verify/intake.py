@@ -1,0 +1,69 @@
+"""The gate every uploaded picture passes: bytes in, one upright BGR array out, or a refusal.
+
+The header is read and judged before a single pixel is decoded, so a decompression bomb costs its
+header. Pillow works on the bytes in memory; nothing here opens a file.
+"""
+
+import io
+import warnings
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from mobile_api.verify.codes import PictureRefusedError, Refusal
+
+Image = NDArray[np.uint8]
+"""Height x width x 3, blue-green-red."""
+
+BYTES_MAX: Final = 8 * 1024 * 1024  # the upload route's cap; a 12-megapixel phone JPEG has 3-6 MiB
+PIXELS_MAX: Final = 50_000_000  # today's phones send 12 to 50 megapixels
+SIDE_MIN: Final = 160  # below this no card field and no face is readable
+SIDE_MAX_KEPT: Final = 2400  # what recognition uses; larger is scaled down here, once
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP")
+
+
+def open_picture(raw: bytes) -> Image:
+    """Decode an upload, upright by its EXIF mark, at most `SIDE_MAX_KEPT` pixels on its long side.
+
+    Raises :class:`PictureRefusedError` with an ``image_…`` code.
+    """
+    if not raw:
+        raise PictureRefusedError(Refusal.IMAGE_EMPTY)
+    if len(raw) > BYTES_MAX:
+        raise PictureRefusedError(Refusal.IMAGE_TOO_MANY_BYTES)
+    try:
+        # Pillow warns about size and broken EXIF; we judge the size ourselves and need no EXIF.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decode(raw)
+    except Pillow.DecompressionBombError:
+        raise PictureRefusedError(Refusal.IMAGE_TOO_MANY_PIXELS) from None
+    except UnidentifiedImageError:
+        raise PictureRefusedError(Refusal.IMAGE_FORMAT) from None
+
+
+def _decode(raw: bytes) -> Image:
+    with Pillow.open(io.BytesIO(raw), formats=FORMATS) as header:
+        _judge_header(header)
+        try:
+            header.draft("RGB", (SIDE_MAX_KEPT, SIDE_MAX_KEPT))  # JPEG: decode near the wanted size
+            header.load()
+            upright = ImageOps.exif_transpose(header).convert("RGB")
+        except (OSError, SyntaxError, ValueError, EOFError):
+            # Pillow tells every broken body by one of these; the header was already found sound.
+            raise PictureRefusedError(Refusal.IMAGE_TRUNCATED) from None
+    upright.thumbnail((SIDE_MAX_KEPT, SIDE_MAX_KEPT), Pillow.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(upright, np.uint8)[:, :, ::-1])
+
+
+def _judge_header(header: Pillow.Image) -> None:
+    width, height = header.size
+    if width * height > PIXELS_MAX:
+        raise PictureRefusedError(Refusal.IMAGE_TOO_MANY_PIXELS)
+    if min(width, height) < SIDE_MIN:
+        raise PictureRefusedError(Refusal.IMAGE_TOO_SMALL)
+    if getattr(header, "n_frames", 1) > 1:
+        raise PictureRefusedError(Refusal.IMAGE_ANIMATED)
