@@ -1,0 +1,13 @@
+"""The bolt as a value on the wire."""
+
+from enum import IntEnum
+
+
+class BoltState(IntEnum):
+    """Where the bolt is.  ``UNKNOWN`` is a value: after a power cut it is the truth."""
+
+    UNKNOWN = 0
+    LOCKED = 1
+    UNLOCKED = 2
+    MOVING = 3
+    JAMMED = 4

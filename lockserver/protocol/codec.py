@@ -1,0 +1,90 @@
+"""Deterministic CBOR (RFC 8949 section 4.2.1), narrowed to what the wire uses.
+
+Allowed: integers within +-(2**53 - 1), byte strings, text, booleans, null, arrays, maps with integer
+or text keys.  No floats, no tags, no other simple values, no indefinite lengths, no duplicate keys.
+There is exactly one encoding of a value; a reader refuses every other one by encoding again and
+comparing, so trailing bytes and over-long heads fall out of the same check.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import cbor2
+
+from lockserver.protocol.errors import Denial, LocalError, RemoteError
+from lockserver.protocol.limits import MAX_DEPTH, MAX_INT, MAX_MESSAGE
+
+
+def _refuse(*_: object) -> object:
+    raise ValueError("a tag")
+
+
+# Every tag for which cbor2 has a decoder of its own (dates, bignums, regular expressions, shared
+# references ...) is refused before that decoder runs; `tag_hook` refuses the rest.
+_TAGS: Final = dict.fromkeys(
+    (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799),
+    _refuse,
+)
+
+
+def _key_order(key: object) -> tuple[int, int, bytes]:
+    """Bytewise order of the encoded keys: unsigned, then negative, then text, shorter first."""
+    if type(key) is str:
+        raw = key.encode()
+        return 3, len(raw), raw
+    if isinstance(key, int) and not isinstance(key, bool):
+        return (0, int(key), b"") if key >= 0 else (1, -1 - int(key), b"")
+    raise LocalError(f"a map key of type {type(key).__name__}")
+
+
+def _plain(value: object, depth: int) -> object:
+    """The value with its maps in order, or LocalError for what the wire does not carry."""
+    if value is None or isinstance(value, bool | bytes):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        if not -MAX_INT <= value <= MAX_INT:
+            raise LocalError("an integer beyond 2**53 - 1")
+        return int(value)
+    if depth == 0:
+        raise LocalError(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        return {
+            (key if type(key) is str else int(key)): _plain(value[key], depth - 1)
+            for key in sorted(value, key=_key_order)
+        }
+    if isinstance(value, Sequence):
+        return [_plain(item, depth - 1) for item in value]
+    raise LocalError(f"a value of type {type(value).__name__}")
+
+
+def encode(value: object) -> bytes:
+    """The one encoding of ``value``.  Raises LocalError for types, sizes or depth outside the wire."""
+    try:
+        return cbor2.dumps(_plain(value, MAX_DEPTH))
+    except UnicodeEncodeError as error:
+        raise LocalError("text with a lone surrogate") from error
+
+
+def decode(data: bytes, *, limit: int = MAX_MESSAGE) -> object:
+    """The value of ``data``, at most ``limit`` bytes; anything but its one encoding is a RemoteError."""
+    if len(data) > limit:
+        raise RemoteError(Denial.TOO_LARGE, f"{len(data)} bytes, limit {limit}")
+    try:
+        value = cbor2.loads(
+            data,
+            max_depth=MAX_DEPTH,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            semantic_decoders=_TAGS,
+            tag_hook=_refuse,
+        )
+        again = encode(value)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the decoder is compiled: its panics are no Exceptions
+        raise RemoteError(Denial.BAD_FORMAT, "no CBOR of the wire") from error
+    if again != data:
+        raise RemoteError(Denial.BAD_FORMAT, "not the deterministic encoding")
+    return value
