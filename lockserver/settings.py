@@ -48,9 +48,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """One role's settings. Frozen: what a process was told does not change under it."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, secrets_dir_missing="ok"
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     role: Role
 
@@ -127,6 +125,8 @@ def load(role: Role, **given: Any) -> Settings:  # noqa: ANN401 - values are jud
     """
     secrets_root = os.environ.get(f"{PREFIX}SECRETS_DIR")
     folder = Path(secrets_root) / role.value if secrets_root else None
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(f"{PREFIX}SECRETS_DIR: there is no folder {folder}")
     unknown = [
         name
         for name in os.environ
