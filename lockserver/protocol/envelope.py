@@ -14,7 +14,7 @@ from lockserver.protocol.commands import Command, command_map, read_command
 from lockserver.protocol.cose import Kind, sign1, verify1
 from lockserver.protocol.curve import Signer, keys_by_id
 from lockserver.protocol.errors import Denial, LocalError, RemoteError
-from lockserver.protocol.fields import Fields
+from lockserver.protocol.fields import Fields, writable
 from lockserver.protocol.limits import MAX_ENVELOPE
 from lockserver.protocol.reports import Report, ReportKind, read_report, report_body, report_kind
 from lockserver.protocol.sealed import Box, box_info, seal, unseal
@@ -45,7 +45,7 @@ def seal_command(
     ephemeral: ec.EllipticCurvePrivateKey,
 ) -> bytes:
     """Sign with the site command key and seal for the lock.  ``ephemeral``: fresh, used once."""
-    signed = sign1(Kind.CMD, command_map(command, lock_id), signer)
+    signed = sign1(Kind.CMD, writable(command_map(command, lock_id), read_command), signer)
     return _bounded(seal(lock_ecdh_public, signed, box_info(Box.COMMAND, lock_id), ephemeral))
 
 
@@ -83,8 +83,31 @@ def seal_report(
         4: int(report_kind(envelope.report)),
         5: report_body(envelope.report),
     }
-    signed = sign1(Kind.RPT, payload, signer)
+    signed = sign1(Kind.RPT, writable(payload, _read_envelope), signer)
     return _bounded(seal(report_public, signed, box_info(Box.REPORT, envelope.lock_id), ephemeral))
+
+
+def unseal_report(data: bytes, lock_id: bytes, report_private: ec.EllipticCurvePrivateKey) -> bytes:
+    """The signed LK1-RPT inside: kept as evidence, and judged by ``read_signed_report``.
+
+    RemoteError: TOO_LARGE, BAD_BOX, BAD_POINT.
+    """
+    if len(data) > MAX_ENVELOPE:
+        raise RemoteError(Denial.TOO_LARGE, f"{len(data)} bytes")
+    return unseal(report_private, data, box_info(Box.REPORT, lock_id))
+
+
+def read_signed_report(signed: bytes, lock_id: bytes, lock_public: bytes) -> Envelope:
+    """Verify a signed LK1-RPT.  RemoteError: UNKNOWN_KEY, BAD_SIGNATURE, WRONG_LOCK, BAD_FORMAT ..."""
+    verified = verify1(Kind.RPT, signed, keys_by_id((lock_public,)), limit=MAX_ENVELOPE)
+    fields = Fields(verified.payload, "report")
+    meant = fields.id(1)
+    position = Position(fields.uint(2), fields.uint(3))
+    report = read_report(fields.choice(4, ReportKind), fields.raw(5))
+    fields.close()
+    if meant != lock_id:
+        raise RemoteError(Denial.WRONG_LOCK, meant.hex())
+    return Envelope(lock_id, position, report)
 
 
 def open_report(
@@ -97,18 +120,7 @@ def open_report(
 
     RemoteError: BAD_BOX, UNKNOWN_KEY, BAD_SIGNATURE, WRONG_LOCK, BAD_FORMAT ...  Then ``check_order``.
     """
-    if len(data) > MAX_ENVELOPE:
-        raise RemoteError(Denial.TOO_LARGE, f"{len(data)} bytes")
-    signed = unseal(report_private, data, box_info(Box.REPORT, lock_id))
-    verified = verify1(Kind.RPT, signed, keys_by_id((lock_public,)), limit=MAX_ENVELOPE)
-    fields = Fields(verified.payload, "report")
-    meant = fields.id(1)
-    position = Position(fields.uint(2), fields.uint(3))
-    report = read_report(fields.choice(4, ReportKind), fields.raw(5))
-    fields.close()
-    if meant != lock_id:
-        raise RemoteError(Denial.WRONG_LOCK, meant.hex())
-    return Envelope(lock_id, position, report)
+    return read_signed_report(unseal_report(data, lock_id, report_private), lock_id, lock_public)
 
 
 def check_order(last: Position | None, position: Position) -> None:
