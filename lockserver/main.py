@@ -1,0 +1,158 @@
+"""The `lockserver` command: every program of the project, put together here and nowhere else."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lockserver import settings as configuration
+from lockserver.settings import SERVING, Role, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; the answer is the exit status. Faults of set-up are one line each on stderr."""
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if rest and not given.passes_on:
+        parser.error(f"unknown argument: {' '.join(rest)}")
+    try:
+        return int(given.run(given, rest) if given.passes_on else given.run(given))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return os.EX_CONFIG
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lockserver", description=__doc__)
+    parser.set_defaults(passes_on=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run roles of the authority in this process")
+    serve.add_argument("--roles", required=True, type=_roles, help=",".join(SERVING))
+    serve.set_defaults(run=_serve)
+
+    demo = commands.add_parser("demo", help="play the whole main job, then stay up until Ctrl-C")
+    demo.add_argument(
+        "--once", action="store_true", help="play the story and exit: 0 only if every step held"
+    )
+    demo.add_argument("--json", action="store_true", help="one JSON object a step")
+    demo.add_argument(
+        "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
+    )
+    demo.add_argument("--port", type=int, default=8080, help="of the API; default: %(default)s")
+    demo.add_argument(
+        "--database-url", help="a superuser's URL of your own PostgreSQL, in place of the embedded one"
+    )
+    demo.add_argument(
+        "--broker-url", help="mqtt:// or mqtts:// of your own broker, in place of the embedded one"
+    )
+    demo.set_defaults(run=_demo)
+
+    sim = commands.add_parser("sim", help="simulated locks", add_help=False)
+    sim.set_defaults(run=_sim, passes_on=True)
+    province = commands.add_parser("province", help="the mock province", add_help=False)
+    province.set_defaults(run=_province, passes_on=True)
+
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    migrate.set_defaults(run=_migrate)
+    audit = commands.add_parser("audit", help="re-derive the laws from the database")
+    audit.set_defaults(run=_audit)
+
+    doctor = commands.add_parser("doctor", help="what is configured and reachable; what is not, and the cure")
+    doctor.add_argument(
+        "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
+    )
+    doctor.add_argument("--json", action="store_true", help="one JSON object a finding")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _roles(text: str) -> tuple[Role, ...]:
+    known = {role.value: role for role in SERVING}
+    wrong = [name for name in text.split(",") if name not in known]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"no such role: {', '.join(wrong)} (there are {', '.join(known)})")
+    return tuple(known[name] for name in text.split(","))
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from lockserver.logging import configure
+    from lockserver.run import serve
+
+    every = _load_all(given.roles)
+    names = ",".join(role.value for role in given.roles)
+    configure(level=every[0].log_level, json=every[0].log_json, role=names)
+    serve.run(lambda stop: serve.serve(every, stop, serve.announce))
+    return 0
+
+
+def _load_all(roles: Sequence[Role]) -> list[configuration.Settings]:
+    """Settings of all these roles, or the faults of all of them at once. Raises SettingsError."""
+    loaded, faults = [], []
+    for role in roles:
+        try:
+            loaded.append(configuration.load(role))
+        except SettingsError as error:
+            faults += [
+                line if len(roles) == 1 else f"{role.value}: {line}" for line in str(error).splitlines()
+            ]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return loaded
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from lockserver.run.demo.play import play
+
+    return play(
+        data=given.data,
+        port=given.port,
+        once=given.once,
+        as_json=given.json,
+        database_url=given.database_url,
+        broker_url=given.broker_url,
+    )
+
+
+def _sim(_given: argparse.Namespace, rest: list[str]) -> int:
+    from firmware_sim.main import main as simulate
+
+    return simulate(rest)
+
+
+def _province(_given: argparse.Namespace, rest: list[str]) -> int:
+    from police_sync.mock_province.main import main as province
+
+    return province(rest)
+
+
+def _migrate(_given: argparse.Namespace) -> int:
+    from lockserver.db.migrate import upgrade
+
+    loaded = configuration.load(Role.MIGRATE)
+    print(upgrade(loaded.database_url.get_secret_value()))
+    return 0
+
+
+def _audit(_given: argparse.Namespace) -> int:
+    from lockserver.run.audit import audit
+
+    return audit(configuration.load(Role.AUDIT))
+
+
+def _doctor(given: argparse.Namespace) -> int:
+    from lockserver.run.doctor import examine
+
+    return examine(given.data, as_json=given.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
