@@ -70,3 +70,12 @@ def faults(name: str, document: dict[str, Any]) -> list[SchemaFault]:
 def body_faults(kind: Kind, body: dict[str, Any]) -> list[SchemaFault]:
     """Where a filing's body leaves the schema of its kind."""
     return faults(BODY_SCHEMA[kind], body)
+
+
+@cache
+def repairable_fields() -> frozenset[str]:
+    """The fields that a change may carry, and that therefore can be repaired one by one."""
+    schema = _validators()["change"].schema
+    if not isinstance(schema, dict):  # a schema may be `true`; ours is not
+        raise TypeError("change.schema.json is not an object")
+    return frozenset(schema["properties"]["changes"]["properties"])
