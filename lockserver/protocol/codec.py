@@ -29,40 +29,63 @@ _TAGS: Final = dict.fromkeys(
 
 def _key_order(key: object) -> tuple[int, int, bytes]:
     """Bytewise order of the encoded keys: unsigned, then negative, then text, shorter first."""
+    if type(key) is int:
+        return (0, key, b"") if key >= 0 else (1, -1 - key, b"")
     if type(key) is str:
         raw = key.encode()
         return 3, len(raw), raw
-    if isinstance(key, int) and not isinstance(key, bool):
-        return (0, int(key), b"") if key >= 0 else (1, -1 - int(key), b"")
     raise LocalError(f"a map key of type {type(key).__name__}")
 
 
 def _plain(value: object, depth: int) -> object:
-    """The value with its maps in order, or LocalError for what the wire does not carry."""
+    """The value in plain types, maps in order, or LocalError for what the wire does not carry."""
     if value is None or isinstance(value, bool | bytes):
         return value
+    if isinstance(value, int):
+        return int(value)  # an enum's number
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, int):
-        if not -MAX_INT <= value <= MAX_INT:
-            raise LocalError("an integer beyond 2**53 - 1")
-        return int(value)
     if depth == 0:
         raise LocalError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):
-        return {
-            (key if type(key) is str else int(key)): _plain(value[key], depth - 1)
-            for key in sorted(value, key=_key_order)
-        }
+        plain = {(int(k) if isinstance(k, int) else k): _plain(v, depth - 1) for k, v in value.items()}
+        return {key: plain[key] for key in sorted(plain, key=_key_order)}
     if isinstance(value, Sequence):
         return [_plain(item, depth - 1) for item in value]
     raise LocalError(f"a value of type {type(value).__name__}")
 
 
+def _check(value: object) -> None:
+    """LocalError unless the plain value is one of the wire's, its maps in order."""
+    kind = type(value)
+    if kind is int:
+        if not -MAX_INT <= value <= MAX_INT:  # type: ignore[operator]  # kind says that it is an int
+            raise LocalError("an integer beyond 2**53 - 1")
+    elif kind is list:
+        for item in value:  # type: ignore[attr-defined]  # kind says that it is a list
+            _check(item)
+    elif kind is dict:
+        last = (-1, 0, b"")
+        for key, item in value.items():  # type: ignore[attr-defined]  # kind says that it is a dict
+            order = _key_order(key)
+            if order <= last:
+                raise LocalError("a map out of order")
+            last = order
+            _check(key)
+            _check(item)
+    elif kind not in _SCALARS:
+        raise LocalError(f"a value of type {kind.__name__}")
+
+
+_SCALARS: Final = frozenset({bytes, str, bool, type(None)})
+
+
 def encode(value: object) -> bytes:
     """The one encoding of ``value``.  Raises LocalError for types, sizes or depth outside the wire."""
     try:
-        return cbor2.dumps(_plain(value, MAX_DEPTH))
+        plain = _plain(value, MAX_DEPTH)
+        _check(plain)
+        return cbor2.dumps(plain)
     except UnicodeEncodeError as error:
         raise LocalError("text with a lone surrogate") from error
 
@@ -80,7 +103,8 @@ def decode(data: bytes, *, limit: int = MAX_MESSAGE) -> object:
             semantic_decoders=_TAGS,
             tag_hook=_refuse,
         )
-        again = encode(value)
+        _check(value)
+        again = cbor2.dumps(value)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # the decoder is compiled: its panics are no Exceptions

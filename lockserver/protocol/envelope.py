@@ -100,14 +100,10 @@ def unseal_report(data: bytes, lock_id: bytes, report_private: ec.EllipticCurveP
 def read_signed_report(signed: bytes, lock_id: bytes, lock_public: bytes) -> Envelope:
     """Verify a signed LK1-RPT.  RemoteError: UNKNOWN_KEY, BAD_SIGNATURE, WRONG_LOCK, BAD_FORMAT ..."""
     verified = verify1(Kind.RPT, signed, keys_by_id((lock_public,)), limit=MAX_ENVELOPE)
-    fields = Fields(verified.payload, "report")
-    meant = fields.id(1)
-    position = Position(fields.uint(2), fields.uint(3))
-    report = read_report(fields.choice(4, ReportKind), fields.raw(5))
-    fields.close()
-    if meant != lock_id:
-        raise RemoteError(Denial.WRONG_LOCK, meant.hex())
-    return Envelope(lock_id, position, report)
+    envelope = _read_envelope(verified.payload)
+    if envelope.lock_id != lock_id:
+        raise RemoteError(Denial.WRONG_LOCK, envelope.lock_id.hex())
+    return envelope
 
 
 def open_report(
@@ -127,6 +123,17 @@ def check_order(last: Position | None, position: Position) -> None:
     """RemoteError REPLAYED unless ``position`` is above the last one accepted."""
     if last is not None and position <= last:
         raise RemoteError(Denial.REPLAYED, f"{position} after {last}")
+
+
+def _read_envelope(payload: object) -> Envelope:
+    fields = Fields(payload, "report")
+    envelope = Envelope(
+        lock_id=fields.id(1),
+        position=Position(fields.uint(2), fields.uint(3)),
+        report=read_report(fields.choice(4, ReportKind), fields.raw(5)),
+    )
+    fields.close()
+    return envelope
 
 
 def _bounded(data: bytes) -> bytes:

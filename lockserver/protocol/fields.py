@@ -4,11 +4,11 @@ Every signed map of the wire has integer keys.  Keys below 256 are critical: a r
 know one refuses the whole.  Keys from 256 up are ignorable.  Both are append-only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TypeVar
 
-from lockserver.protocol.errors import Denial, RemoteError
+from lockserver.protocol.errors import Denial, LocalError, RemoteError
 from lockserver.protocol.limits import ID, MAX_CLAIMS, MAX_INT, MAX_NUMBER, MAX_TEXT, MAX_TIME
 
 IGNORABLE = 256
@@ -152,6 +152,15 @@ class Fields:
 
     def _name(self, number: int) -> str:
         return f"{self._what} field {number}"
+
+
+def writable(fields: dict[int, object], read: Callable[[object], object]) -> dict[int, object]:
+    """``fields``, or LocalError if our own reader would refuse them: what none reads is not signed."""
+    try:
+        read(fields)
+    except RemoteError as error:
+        raise LocalError(f"what no reader would take: {error}") from error
+    return fields
 
 
 def present(fields: dict[int, object]) -> dict[int, object]:
