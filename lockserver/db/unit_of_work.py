@@ -10,7 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.app.ports.asking import Channel
 from lockserver.db.connection import Pool
+from lockserver.db.repositories.commands import (
+    Commands,
+    Credentials,
+    Journals,
+    Registrations,
+    Verdicts,
+    Wishes,
+)
 from lockserver.db.repositories.houses import Doors, Houses
+from lockserver.db.repositories.locks import LockDocuments, Locks, LockStates, SiteKeys
 from lockserver.db.repositories.people import Accounts, Holders, Phones, Sessions
 from lockserver.db.repositories.platform import Audit, Idempotency, Outbox
 from lockserver.db.repositories.rows import refusals
@@ -70,6 +79,56 @@ class PostgresUnitOfWork:
     def grants(self) -> Grants:
         """Rights at doors."""
         return Grants(self.connection)
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Locks and their counters."""
+        return Locks(self.connection)
+
+    @cached_property
+    def lock_states(self) -> LockStates:
+        """What locks last said."""
+        return LockStates(self.connection)
+
+    @cached_property
+    def lock_documents(self) -> LockDocuments:
+        """What locks should hold."""
+        return LockDocuments(self.connection)
+
+    @cached_property
+    def site_keys(self) -> SiteKeys:
+        """Public halves of the site's keys."""
+        return SiteKeys(self.connection)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """E-keys as they were signed."""
+        return Credentials(self.connection)
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """Wishes that were used."""
+        return Wishes(self.connection)
+
+    @cached_property
+    def commands(self) -> Commands:
+        """Commands and their steps."""
+        return Commands(self.connection)
+
+    @cached_property
+    def journals(self) -> Journals:
+        """Locks' journals."""
+        return Journals(self.connection)
+
+    @cached_property
+    def verdicts(self) -> Verdicts:
+        """What role verify concluded."""
+        return Verdicts(self.connection)
+
+    @cached_property
+    def receipts_awaited(self) -> Registrations:
+        """Keys that wait for a receipt."""
+        return Registrations(Verdicts(self.connection))
 
     @cached_property
     def outbox(self) -> Outbox:

@@ -4,6 +4,18 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from lockserver.app.ports.asking import Channel
+from lockserver.app.ports.locks import (
+    Commands,
+    Credentials,
+    Journals,
+    LockDocuments,
+    Locks,
+    LockStates,
+    Registrations,
+    SiteKeys,
+    Verdicts,
+    Wishes,
+)
 from lockserver.app.ports.rows import (
     Accounts,
     Audit,
@@ -44,6 +56,26 @@ class UnitOfWork(Protocol):
     def duties(self) -> Duties: ...  # noqa: D102
     @property
     def grants(self) -> Grants: ...  # noqa: D102
+    @property
+    def locks(self) -> Locks: ...  # noqa: D102
+    @property
+    def lock_states(self) -> LockStates: ...  # noqa: D102
+    @property
+    def lock_documents(self) -> LockDocuments: ...  # noqa: D102
+    @property
+    def site_keys(self) -> SiteKeys: ...  # noqa: D102
+    @property
+    def credentials(self) -> Credentials: ...  # noqa: D102
+    @property
+    def wishes(self) -> Wishes: ...  # noqa: D102
+    @property
+    def commands(self) -> Commands: ...  # noqa: D102
+    @property
+    def journals(self) -> Journals: ...  # noqa: D102
+    @property
+    def verdicts(self) -> Verdicts: ...  # noqa: D102
+    @property
+    def receipts_awaited(self) -> Registrations: ...  # noqa: D102
     @property
     def outbox(self) -> Outbox: ...  # noqa: D102
     @property

@@ -1,0 +1,195 @@
+"""Repositories about locks as a use case sees them: what they are, hold, were told and said."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from lockserver.app.ports.rows import Rows
+from lockserver.domain.command import Command
+from lockserver.domain.lock import (
+    DocumentKind,
+    IssuedCredential,
+    JournalLine,
+    Lock,
+    LockDocument,
+    LockStatus,
+    SiteKey,
+    SiteKeyKind,
+    SpentWish,
+    Verdict,
+)
+
+
+class Locks(Rows[Lock], Protocol):
+    """Locks and their counters."""
+
+    async def by_serial(self, serial: str) -> Lock | None:
+        """Return the living (not retired) lock of this serial number."""
+        ...
+
+    async def at_door(self, door_id: UUID) -> Lock | None:
+        """Return the active lock of a door."""
+        ...
+
+    async def of_doors(self, door_ids: Sequence[UUID]) -> Sequence[Lock]:
+        """Return the active locks of these doors."""
+        ...
+
+    async def next_counter(self, lock_id: UUID) -> int:
+        """Raise the lock's command counter by one and return it, holding the lock's row."""
+        ...
+
+    async def active(self) -> Sequence[Lock]:
+        """Return every lock in service."""
+        ...
+
+    async def with_stale_access(self, at: datetime, limit: int = 100) -> Sequence[UUID]:
+        """Return locks that still hold a living credential which nobody may use any more.
+
+        Its grant is frozen, revoked or cut shorter, or its phone was revoked, and no revocation
+        list says so yet.
+        """
+        ...
+
+
+class LockStates(Protocol):
+    """What locks last said."""
+
+    async def get(self, lock_id: UUID) -> LockStatus:
+        """Return what the lock last said; all unknown if it never spoke."""
+        ...
+
+    async def hold(self, lock_id: UUID) -> LockStatus:
+        """Return it and hold it until the transaction ends."""
+        ...
+
+    async def hold_all(self, lock_ids: Sequence[UUID]) -> Sequence[LockStatus]:
+        """Return and hold many, in one order for everybody."""
+        ...
+
+    async def save(self, status: LockStatus) -> None:
+        """Write it, whether or not there was a row."""
+        ...
+
+    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
+        """Note that these locks are not connected."""
+        ...
+
+
+class Commands(Rows[Command], Protocol):
+    """Commands and their steps."""
+
+    async def queued(self, lock_id: UUID) -> Sequence[Command]:
+        """Return and hold the lock's queued commands by counter."""
+        ...
+
+    async def open_locks(self) -> Sequence[UUID]:
+        """Return the locks that have a queued command."""
+        ...
+
+    async def overdue(self, now: datetime, limit: int = 200) -> Sequence[Command]:
+        """Return and hold commands of which time alone makes something, oldest first."""
+        ...
+
+    async def unproven(self, lock_id: UUID) -> Sequence[Command]:
+        """Return and hold the lock's commands that only its own word can settle."""
+        ...
+
+
+class Wishes(Protocol):
+    """Wishes that were used."""
+
+    async def spend(self, wish: SpentWish) -> None:
+        """Use it; raises WishUsedError where it was."""
+        ...
+
+
+class Credentials(Rows[IssuedCredential], Protocol):
+    """E-keys as they were signed."""
+
+    async def newest(self, phone_id: UUID, lock_id: UUID, at: datetime) -> IssuedCredential | None:
+        """Return the phone's newest credential for a lock that lives at this instant."""
+        ...
+
+    async def of_grant(
+        self, grant_id: UUID, phone_id: UUID, lock_id: UUID, at: datetime
+    ) -> IssuedCredential | None:
+        """Return the newest credential cut from this grant for this phone that lives then."""
+        ...
+
+    async def stale(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return and hold living credentials that nobody may use any more and no list names."""
+        ...
+
+    async def revoked(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return revoked credentials that would live otherwise: what the list must name."""
+        ...
+
+    async def revoke(self, ids: Sequence[UUID], at: datetime, number: int) -> None:
+        """Note that the list of this number names them."""
+        ...
+
+
+class LockDocuments(Protocol):
+    """What locks should hold."""
+
+    async def latest(self, lock_id: UUID, kind: DocumentKind) -> LockDocument | None:
+        """Return the highest-numbered document of a kind."""
+        ...
+
+    async def all_latest(self, lock_id: UUID) -> Sequence[LockDocument]:
+        """Return the highest-numbered document of each kind."""
+        ...
+
+    async def put(self, document: LockDocument) -> None:
+        """Add it; raises ConflictError where this number is taken."""
+        ...
+
+    async def lagging(self) -> Sequence[UUID]:
+        """Return locks that should hold a document of a higher number than they reported."""
+        ...
+
+
+class SiteKeys(Protocol):
+    """Public halves of the site's keys."""
+
+    async def current(self, kind: SiteKeyKind) -> SiteKey:
+        """Return the current key of this kind; raises NotFoundError."""
+        ...
+
+
+class Verdicts(Protocol):
+    """What role verify concluded; read only."""
+
+    async def newest(self, holder_id: UUID, phone_id: UUID) -> Verdict | None:
+        """Return the last verdict about this very phone in this holder's hands."""
+        ...
+
+
+class Journals(Protocol):
+    """Locks' journals."""
+
+    async def append(self, lines: Sequence[JournalLine]) -> int:
+        """Add entries in one statement; those already there stay. Returns how many were new."""
+        ...
+
+    async def hashes(self, lock_id: UUID, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the kept hashes of these entries."""
+        ...
+
+    async def of_lock(self, lock_id: UUID, *, after: int = 0, limit: int = 500) -> Sequence[JournalLine]:
+        """Return entries above a number, in order."""
+        ...
+
+
+class Registrations(Protocol):
+    """The little that the issuer asks of registrations."""
+
+    async def key_waits(self, tenancy_id: UUID, holder_id: UUID) -> datetime | None:
+        """Return since when a key has waited for the receipt, or None where it waits for nothing.
+
+        The instant is the submission's; None where the registration is receipted, or none was
+        submitted (then the identity verdict alone decides).
+        """
+        ...

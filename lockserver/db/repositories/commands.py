@@ -1,0 +1,252 @@
+"""Commands and the wishes they carry; credentials; verdicts; journals."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import and_, insert, or_, select, text, update
+
+from lockserver.db.connection import driver
+from lockserver.db.repositories.locks import useless
+from lockserver.db.repositories.rows import Rows, refusals
+from lockserver.db.tables import (
+    CommandRow,
+    CredentialRow,
+    DutyRow,
+    GrantRow,
+    JournalRow,
+    PhoneRow,
+    RegistrationRow,
+    VerdictRow,
+    WishRow,
+    table_of,
+)
+from lockserver.domain.command import GRACE, Command
+from lockserver.domain.errors import ConflictError, WishUsedError
+from lockserver.domain.lock import IssuedCredential, JournalLine, SpentWish, Verdict
+
+_grants = table_of(GrantRow)
+_phones = table_of(PhoneRow)
+
+
+class Commands(Rows[Command]):
+    """Commands and their steps."""
+
+    table = table_of(CommandRow)
+    record = Command
+
+    async def queued(self, lock_id: UUID) -> Sequence[Command]:
+        """Return and hold the lock's queued commands by counter."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(table.c.lock_id == lock_id, table.c.state == "queued")
+            .order_by(table.c.counter)
+            .with_for_update()
+        )
+
+    async def open_locks(self) -> Sequence[UUID]:
+        """Return the locks that have a queued command."""
+        table = self.table
+        statement = select(table.c.lock_id).distinct().where(table.c.state == "queued")
+        with refusals():
+            return [row[0] for row in await self.connection.execute(statement)]
+
+    async def overdue(self, now: datetime, limit: int = 200) -> Sequence[Command]:
+        """Return and hold commands of which time alone makes something, oldest first."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(
+                or_(
+                    and_(table.c.state == "queued", table.c.not_after <= now),
+                    and_(table.c.state == "sent", table.c.not_after <= now - GRACE),
+                )
+            )
+            .order_by(table.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+
+    async def unproven(self, lock_id: UUID) -> Sequence[Command]:
+        """Return and hold the lock's commands that only its own word can settle."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(table.c.lock_id == lock_id, table.c.state.in_(("sent", "unknown")))
+            .order_by(table.c.counter)
+            .with_for_update()
+        )
+
+
+class Wishes(Rows[SpentWish]):
+    """Wishes that were used."""
+
+    table = table_of(WishRow)
+    record = SpentWish
+
+    async def spend(self, wish: SpentWish) -> None:
+        """Use it; raises WishUsedError where it was."""
+        try:
+            await self.run(insert(self.table).values(self.values(wish)))
+        except ConflictError as used:
+            raise WishUsedError from used
+
+
+class Credentials(Rows[IssuedCredential]):
+    """E-keys as they were signed."""
+
+    table = table_of(CredentialRow)
+    record = IssuedCredential
+
+    async def newest(self, phone_id: UUID, lock_id: UUID, at: datetime) -> IssuedCredential | None:
+        """Return the phone's newest credential for a lock that lives at this instant."""
+        table = self.table
+        return await self.first(
+            self.select()
+            .where(
+                table.c.phone_id == phone_id,
+                table.c.lock_id == lock_id,
+                table.c.revoked_at.is_(None),
+                table.c.not_before <= at,
+                table.c.expires_at > at,
+            )
+            .order_by(table.c.id.desc())
+            .limit(1)
+        )
+
+    async def of_grant(
+        self, grant_id: UUID, phone_id: UUID, lock_id: UUID, at: datetime
+    ) -> IssuedCredential | None:
+        """Return the newest credential cut from this grant for this phone that lives then."""
+        table = self.table
+        return await self.first(
+            self.select()
+            .where(
+                table.c.grant_id == grant_id,
+                table.c.phone_id == phone_id,
+                table.c.lock_id == lock_id,
+                table.c.revoked_at.is_(None),
+                table.c.expires_at > at,
+            )
+            .order_by(table.c.id.desc())
+            .limit(1)
+        )
+
+    async def stale(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return and hold living credentials that nobody may use any more and no list names."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .join(_grants, _grants.c.id == table.c.grant_id)
+            .join(_phones, _phones.c.id == table.c.phone_id)
+            .where(table.c.lock_id == lock_id, useless(at))
+            .order_by(table.c.id)
+            .with_for_update(of=table)
+        )
+
+    async def revoked(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return revoked credentials that would live otherwise: what the list must name."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(
+                table.c.lock_id == lock_id,
+                table.c.revoked_at.is_not(None),
+                table.c.expires_at > at,
+            )
+            .order_by(table.c.id)
+        )
+
+    async def revoke(self, ids: Sequence[UUID], at: datetime, number: int) -> None:
+        """Note that the list of this number names them."""
+        table = self.table
+        await self.run(update(table).where(table.c.id.in_(ids)).values(revoked_at=at, revoked_in=number))
+
+
+class Verdicts(Rows[Verdict]):
+    """What role verify concluded; read only."""
+
+    table = table_of(VerdictRow)
+    record = Verdict
+
+    async def newest(self, holder_id: UUID, phone_id: UUID) -> Verdict | None:
+        """Return the last verdict about this very phone in this holder's hands."""
+        table = self.table
+        return await self.first(
+            self.select()
+            .where(table.c.holder_id == holder_id, table.c.phone_id == phone_id)
+            .order_by(table.c.id.desc())
+            .limit(1)
+        )
+
+
+class Registrations:
+    """The little that the issuer asks of registrations."""
+
+    def __init__(self, rows: Rows[Verdict]) -> None:
+        self._rows = rows
+
+    async def key_waits(self, tenancy_id: UUID, holder_id: UUID) -> datetime | None:
+        """Return since when a key has waited for the receipt, or None where it waits for nothing."""
+        duties, registrations = table_of(DutyRow), table_of(RegistrationRow)
+        statement = (
+            select(registrations.c.submitted_at)
+            .join(duties, duties.c.id == registrations.c.duty_id)
+            .where(
+                duties.c.tenancy_id == tenancy_id,
+                duties.c.holder_id == holder_id,
+                duties.c.kind == "arrival",
+                registrations.c.receipt_no.is_(None),
+            )
+        )
+        found: datetime | None = await self._rows.scalar(statement)
+        return found
+
+
+_APPEND = text(
+    """
+    INSERT INTO journal (lock_id, number, what, how, subject, denial, at, uncertainty, count,
+                         prev_hash, hash, via, received_at)
+    SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::int[], %s::int[], %s::bytea[], %s::int[],
+                         %s::timestamptz[], %s::bigint[], %s::int[], %s::bytea[], %s::bytea[],
+                         %s::text[], %s::timestamptz[])
+    ON CONFLICT (lock_id, number) DO NOTHING
+    """
+).text
+
+
+class Journals(Rows[JournalLine]):
+    """Locks' journals."""
+
+    table = table_of(JournalRow)
+    record = JournalLine
+
+    async def append(self, lines: Sequence[JournalLine]) -> int:
+        """Add entries in one statement (columns as arrays); those already there stay."""
+        if not lines:
+            return 0
+        columns = [[getattr(line, name) for line in lines] for name in self.names()]
+        raw = await driver(self.connection)
+        async with raw.cursor() as cursor:
+            await cursor.execute(_APPEND, columns)
+            return cursor.rowcount
+
+    async def hashes(self, lock_id: UUID, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the kept hashes of these entries."""
+        table = self.table
+        statement = select(table.c.number, table.c.hash).where(
+            table.c.lock_id == lock_id, table.c.number.in_(numbers)
+        )
+        with refusals():
+            return {row[0]: row[1] for row in await self.connection.execute(statement)}
+
+    async def of_lock(self, lock_id: UUID, *, after: int = 0, limit: int = 500) -> Sequence[JournalLine]:
+        """Return entries above a number, in order."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(table.c.lock_id == lock_id, table.c.number > after)
+            .order_by(table.c.number)
+            .limit(limit)
+        )

@@ -1,0 +1,215 @@
+"""Locks, what they last said, what they should hold."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from lockserver.db.repositories.rows import Rows, refusals
+from lockserver.db.tables import (
+    CredentialRow,
+    GrantRow,
+    LockDocumentRow,
+    LockRow,
+    LockStatusRow,
+    PhoneRow,
+    SiteKeyRow,
+    table_of,
+)
+from lockserver.domain.errors import NotFoundError
+from lockserver.domain.lock import (
+    DocumentKind,
+    Lock,
+    LockDocument,
+    LockStatus,
+    SiteKey,
+    SiteKeyKind,
+)
+
+_credentials = table_of(CredentialRow)
+_grants = table_of(GrantRow)
+_phones = table_of(PhoneRow)
+_documents = table_of(LockDocumentRow)
+_status = table_of(LockStatusRow)
+
+
+def useless(at: datetime) -> ColumnElement[bool]:
+    """Return the condition for a living credential, joined to grant and phone, that must die."""
+    return and_(
+        _credentials.c.expires_at > at,
+        _credentials.c.revoked_in.is_(None),
+        or_(
+            _grants.c.state != "active",
+            _grants.c.upper < _credentials.c.expires_at,
+            _phones.c.state != "active",
+            _credentials.c.revoked_at.is_not(None),
+        ),
+    )
+
+
+class Locks(Rows[Lock]):
+    """Locks and their counters."""
+
+    table = table_of(LockRow)
+    record = Lock
+
+    async def by_serial(self, serial: str) -> Lock | None:
+        """Return the living (not retired) lock of this serial number."""
+        table = self.table
+        return await self.first(self.select().where(table.c.serial == serial, table.c.state != "retired"))
+
+    async def at_door(self, door_id: UUID) -> Lock | None:
+        """Return the active lock of a door."""
+        table = self.table
+        return await self.first(self.select().where(table.c.door_id == door_id, table.c.state == "active"))
+
+    async def of_doors(self, door_ids: Sequence[UUID]) -> Sequence[Lock]:
+        """Return the active locks of these doors."""
+        table = self.table
+        return await self.all(
+            self.select().where(table.c.door_id.in_(door_ids), table.c.state == "active").order_by(table.c.id)
+        )
+
+    async def next_counter(self, lock_id: UUID) -> int:
+        """Raise the lock's command counter by one and return it, holding the lock's row."""
+        table = self.table
+        counter = await self.scalar(
+            update(table)
+            .where(table.c.id == lock_id)
+            .values(command_counter=table.c.command_counter + 1)
+            .returning(table.c.command_counter)
+        )
+        if counter is None:
+            raise NotFoundError
+        return int(counter)
+
+    async def active(self) -> Sequence[Lock]:
+        """Return every lock in service."""
+        return await self.all(self.select().where(self.table.c.state == "active"))
+
+    async def with_stale_access(self, at: datetime, limit: int = 100) -> Sequence[UUID]:
+        """Return locks that still hold a living credential which nobody may use any more."""
+        statement = (
+            select(_credentials.c.lock_id)
+            .distinct()
+            .join(_grants, _grants.c.id == _credentials.c.grant_id)
+            .join(_phones, _phones.c.id == _credentials.c.phone_id)
+            .where(useless(at))
+            .limit(limit)
+        )
+        with refusals():
+            return [row[0] for row in await self.connection.execute(statement)]
+
+
+class LockStates(Rows[LockStatus]):
+    """What locks last said."""
+
+    table = _status
+    record = LockStatus
+    key = "lock_id"
+
+    async def get(self, lock_id: UUID) -> LockStatus:
+        """Return what the lock last said; all unknown if it never spoke."""
+        found = await self.first(self.select().where(self.table.c.lock_id == lock_id))
+        return found or LockStatus(lock_id)
+
+    async def hold(self, lock_id: UUID) -> LockStatus:
+        """Return it and hold it until the transaction ends."""
+        return (await self.hold_all([lock_id]))[0]
+
+    async def hold_all(self, lock_ids: Sequence[UUID]) -> Sequence[LockStatus]:
+        """Return and hold many, in the order of their ids: two bridges never wait crosswise."""
+        wanted = sorted(set(lock_ids))
+        statement = self.select().where(self.table.c.lock_id.in_(wanted))
+        held = await self.all(statement.order_by(self.table.c.lock_id).with_for_update())
+        missing = set(wanted) - {status.lock_id for status in held}
+        if not missing:
+            return held
+        rows = [{"lock_id": lock_id} for lock_id in sorted(missing)]
+        await self.run(upsert(self.table).values(rows).on_conflict_do_nothing())
+        return await self.all(statement.order_by(self.table.c.lock_id).with_for_update())
+
+    async def save(self, status: LockStatus) -> None:
+        """Write it, whether or not there was a row."""
+        values = asdict(status)
+        changed = {name: value for name, value in values.items() if name != "lock_id"}
+        statement = upsert(self.table).values(values)
+        await self.run(statement.on_conflict_do_update(index_elements=[self.table.c.lock_id], set_=changed))
+
+    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
+        """Note that these locks are not connected."""
+        table = self.table
+        await self.run(update(table).where(table.c.lock_id.in_(lock_ids)).values(connected=False))
+
+
+class LockDocuments(Rows[LockDocument]):
+    """What locks should hold."""
+
+    table = _documents
+    record = LockDocument
+
+    async def latest(self, lock_id: UUID, kind: DocumentKind) -> LockDocument | None:
+        """Return the highest-numbered document of a kind."""
+        table = self.table
+        return await self.first(
+            self.select()
+            .where(table.c.lock_id == lock_id, table.c.kind == kind)
+            .order_by(table.c.number.desc())
+            .limit(1)
+        )
+
+    async def all_latest(self, lock_id: UUID) -> Sequence[LockDocument]:
+        """Return the highest-numbered document of each kind."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(table.c.lock_id == lock_id)
+            .order_by(table.c.kind, table.c.number.desc())
+            .distinct(table.c.kind)
+        )
+
+    async def put(self, document: LockDocument) -> None:
+        """Add it; raises ConflictError where this number is taken."""
+        await self.run(insert(self.table).values(self.values(document)))
+
+    async def lagging(self) -> Sequence[UUID]:
+        """Return locks that should hold a document of a higher number than they reported."""
+        reported = {
+            "revocation": _status.c.revocation_number,
+            "state": _status.c.state_number,
+            "keys": _status.c.keys_number,
+        }
+        behind = or_(
+            *(
+                and_(_documents.c.kind == kind, _documents.c.number > func.coalesce(said, -1))
+                for kind, said in reported.items()
+            )
+        )
+        locks = Locks.table
+        statement = (
+            select(_documents.c.lock_id)
+            .distinct()
+            .join(locks, and_(locks.c.id == _documents.c.lock_id, locks.c.state == "active"))
+            .join(_status, _status.c.lock_id == _documents.c.lock_id)
+            .where(behind)
+        )
+        with refusals():
+            return [row[0] for row in await self.connection.execute(statement)]
+
+
+class SiteKeys(Rows[SiteKey]):
+    """Public halves of the site's keys."""
+
+    table = table_of(SiteKeyRow)
+    record = SiteKey
+
+    async def current(self, kind: SiteKeyKind) -> SiteKey:
+        """Return the current key of this kind; raises NotFoundError."""
+        table = self.table
+        found = await self.first(self.select().where(table.c.kind == kind, table.c.state == "current"))
+        if found is None:
+            raise NotFoundError
+        return found
