@@ -7,6 +7,7 @@ from lockserver.protocol.claims import Claims, claims_map, life_allowed, life_li
 from lockserver.protocol.cose import Kind, sign1, verify1
 from lockserver.protocol.curve import Signer, parse_public
 from lockserver.protocol.errors import Denial, LocalError, RemoteError
+from lockserver.protocol.fields import writable
 
 MAX_CREDENTIAL = 640
 """Bytes: all claims with a full schedule need about 380."""
@@ -25,13 +26,7 @@ def issue_credential(claims: Claims, signer: Signer) -> bytes:
     """Sign ``claims`` as LK1-EKEY.  LocalError: an empty window or a life beyond its class."""
     if not life_allowed(claims):
         raise LocalError(f"a credential of this class lives 1 to {life_limit(claims)} s")
-    try:
-        parse_public(claims.holder_public)
-        fields = claims_map(claims)
-        read_claims(fields)  # what no reader would take is not signed
-    except RemoteError as error:
-        raise LocalError(f"claims that no lock would read: {error}") from error
-    return sign1(Kind.EKEY, fields, signer)
+    return sign1(Kind.EKEY, writable(claims_map(claims), _read), signer)
 
 
 def read_credential(data: bytes, keys: Mapping[bytes, bytes]) -> Credential:
@@ -46,6 +41,10 @@ def read_credential(data: bytes, keys: Mapping[bytes, bytes]) -> Credential:
         if error.code in {Denial.UNKNOWN_KEY, Denial.BAD_SIGNATURE}:
             raise RemoteError(Denial.BAD_ISSUER, error.detail) from error
         raise
-    claims = read_claims(verified.payload)
+    return Credential(_read(verified.payload), verified.kid, data)
+
+
+def _read(payload: object) -> Claims:
+    claims = read_claims(payload)
     parse_public(claims.holder_public)
-    return Credential(claims, verified.kid, data)
+    return claims

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from lockserver.protocol.cose import Kind, sign1, verify1
 from lockserver.protocol.curve import Signer, keys_by_id, parse_public
 from lockserver.protocol.errors import Denial, RemoteError
-from lockserver.protocol.fields import POINT, Fields, as_list, as_octets, as_uint, present
+from lockserver.protocol.fields import POINT, Fields, as_list, as_octets, as_uint, present, writable
 from lockserver.protocol.limits import (
     ID,
     MAX_KEYS,
@@ -115,12 +115,16 @@ class Trust:
 def sign_door(document: DoorDocument, signer: Signer) -> bytes:
     """Sign as LK1-DOOR, by the issuer."""
     fields: dict[int, object] = {1: document.lock_id, 2: document.lock_public, 3: document.iat}
-    return sign1(Kind.DOOR, fields, signer)
+    return sign1(Kind.DOOR, writable(fields, _door), signer)
 
 
 def read_door(data: bytes, keys: Keys) -> DoorDocument:
     """Verify an LK1-DOOR under the issuer keys."""
-    fields = Fields(verify1(Kind.DOOR, data, keys).payload, "door")
+    return _door(verify1(Kind.DOOR, data, keys).payload)
+
+
+def _door(payload: object) -> DoorDocument:
+    fields = Fields(payload, "door")
     document = DoorDocument(fields.id(1), fields.octets(2, POINT), fields.time(3))
     fields.close()
     parse_public(document.lock_public)
@@ -138,12 +142,16 @@ def sign_revocation_list(document: RevocationList, signer: Signer) -> bytes:
             5: document.iat_floor,
         }
     )
-    return sign1(Kind.RL, fields, signer)
+    return sign1(Kind.RL, writable(fields, _revocation_list), signer)
 
 
 def read_revocation_list(data: bytes, keys: Keys) -> RevocationList:
     """Verify an LK1-RL under the issuer keys."""
-    fields = Fields(verify1(Kind.RL, data, keys).payload, "list")
+    return _revocation_list(verify1(Kind.RL, data, keys).payload)
+
+
+def _revocation_list(payload: object) -> RevocationList:
+    fields = Fields(payload, "list")
     rows = [as_list(row, "entry", length=2) for row in fields.list(3, most=MAX_REVOKED)]
     document = RevocationList(
         lock_id=fields.id(1),
@@ -159,12 +167,16 @@ def read_revocation_list(data: bytes, keys: Keys) -> RevocationList:
 def sign_time(document: TimeStatement, signer: Signer) -> bytes:
     """Sign as LK1-TIME, by the issuer."""
     fields: dict[int, object] = {1: document.now, 2: document.nonce, 3: document.lock_id}
-    return sign1(Kind.TIME, fields, signer)
+    return sign1(Kind.TIME, writable(fields, _time), signer)
 
 
 def read_time(data: bytes, keys: Keys) -> TimeStatement:
     """Verify an LK1-TIME under the issuer keys; whether the nonce is the lock's own, the lock knows."""
-    fields = Fields(verify1(Kind.TIME, data, keys).payload, "time")
+    return _time(verify1(Kind.TIME, data, keys).payload)
+
+
+def _time(payload: object) -> TimeStatement:
+    fields = Fields(payload, "time")
     document = TimeStatement(fields.time(1), fields.octets(2, NONCE), fields.id(3))
     fields.close()
     return document
@@ -179,12 +191,16 @@ def sign_key_set(document: KeySet, signer: Signer) -> bytes:
         4: document.report_key,
         5: document.iat,
     }
-    return sign1(Kind.KEYS, fields, signer)
+    return sign1(Kind.KEYS, writable(fields, _key_set), signer)
 
 
 def read_key_set(data: bytes, site_root: bytes) -> KeySet:
     """Verify an LK1-KEYS under the site root (a 65-byte point)."""
-    fields = Fields(verify1(Kind.KEYS, data, keys_by_id((site_root,))).payload, "key set")
+    return _key_set(verify1(Kind.KEYS, data, keys_by_id((site_root,))).payload)
+
+
+def _key_set(payload: object) -> KeySet:
+    fields = Fields(payload, "key set")
     document = KeySet(
         number=fields.uint(1),
         issuer_keys=_points(fields.list(2, most=MAX_KEYS)),
@@ -219,12 +235,16 @@ def sign_access_state(document: AccessState, signer: Signer) -> bytes:
             7: document.iat,
         }
     )
-    return sign1(Kind.STATE, fields, signer)
+    return sign1(Kind.STATE, writable(fields, _access_state), signer)
 
 
 def read_access_state(data: bytes, keys: Keys) -> AccessState:
     """Verify an LK1-STATE under the issuer keys."""
-    fields = Fields(verify1(Kind.STATE, data, keys).payload, "state")
+    return _access_state(verify1(Kind.STATE, data, keys).payload)
+
+
+def _access_state(payload: object) -> AccessState:
+    fields = Fields(payload, "state")
     document = AccessState(
         lock_id=fields.id(1),
         version=fields.uint(2),

@@ -28,7 +28,7 @@ from lockserver.protocol.curve import (
 )
 from lockserver.protocol.documents import KeySet, Trust, read_key_set
 from lockserver.protocol.errors import Denial, LocalError, RemoteError
-from lockserver.protocol.fields import HASH, Fields, bad, present
+from lockserver.protocol.fields import HASH, Fields, bad, present, writable
 from lockserver.protocol.handshake import REFUSAL, VERSION
 from lockserver.protocol.limits import (
     CLAIM_CODE,
@@ -105,7 +105,7 @@ def sign_offer(offer: EnrolOffer, factory: Signer) -> bytes:
         6: offer.ecdh_public,
         7: offer.owner_public,
     }
-    return sign1(Kind.OFFER, fields, factory)
+    return sign1(Kind.OFFER, writable(fields, _read_offer), factory)
 
 
 def peek_certificate(data: bytes) -> bytes:
@@ -121,7 +121,11 @@ def read_offer(data: bytes, factory_public: bytes) -> EnrolOffer:
 
     The caller also compares ``serial`` with the certificate's subject.
     """
-    fields = Fields(verify1(Kind.OFFER, data, keys_by_id((factory_public,))).payload, "offer")
+    return _read_offer(verify1(Kind.OFFER, data, keys_by_id((factory_public,))).payload)
+
+
+def _read_offer(payload: object) -> EnrolOffer:
+    fields = Fields(payload, "offer")
     _version(fields.uint(1))
     offer = EnrolOffer(
         serial=fields.text(2, MAX_SERIAL),
@@ -155,7 +159,7 @@ def sign_enrolment(document: EnrolDocument, issuer: Signer) -> bytes:
             12: document.iat,
         }
     )
-    return sign1(Kind.ENROL, fields, issuer)
+    return sign1(Kind.ENROL, writable(fields, _read_document), issuer)
 
 
 def claim_mac(signed: bytes, claim_code: bytes, nonce: bytes, serial: str) -> bytes:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lockserver.protocol.cose import Kind, sign1, verify1
 from lockserver.protocol.curve import Signer, keys_by_id, sha256
-from lockserver.protocol.fields import HASH, Fields
+from lockserver.protocol.fields import HASH, Fields, writable
 from lockserver.protocol.limits import NONCE
 
 MAX_REQUEST = 512
@@ -40,14 +40,17 @@ def sign_request(request: PhoneRequest, signer: Signer) -> bytes:
         4: request.issued_at,
         5: request.nonce,
     }
-    return sign1(Kind.REQ, fields, signer)
+    return sign1(Kind.REQ, writable(fields, _read), signer)
 
 
 def read_request(data: bytes, phone_public: bytes) -> PhoneRequest:
     """Verify an LK1-REQ under the phone's key (65-byte point); freshness is the reader's to judge."""
-    fields = Fields(
-        verify1(Kind.REQ, data, keys_by_id((phone_public,)), limit=MAX_REQUEST).payload, "request"
-    )
+    verified = verify1(Kind.REQ, data, keys_by_id((phone_public,)), limit=MAX_REQUEST)
+    return _read(verified.payload)
+
+
+def _read(payload: object) -> PhoneRequest:
+    fields = Fields(payload, "request")
     request = PhoneRequest(
         phone_id=fields.id(1),
         method_path=fields.text(2),

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from lockserver.protocol.cose import Kind, sign1, verify1
 from lockserver.protocol.curve import Signer, keys_by_id
 from lockserver.protocol.errors import Denial, LocalError, RemoteError
-from lockserver.protocol.fields import Fields, bad
+from lockserver.protocol.fields import Fields, bad, writable
 from lockserver.protocol.limits import MAX_ARGS, MAX_TEXT
 
 MAX_WISH = 512
@@ -64,8 +64,8 @@ def sign_wish(wish: Wish, signer: Signer) -> bytes:
         4: wish.not_after,
     }
     if wish.args:
-        fields[5] = wish.args
-    data = sign1(Kind.WISH, fields, signer)
+        fields[5] = dict(wish.args)
+    data = sign1(Kind.WISH, writable(fields, _read), signer)
     if len(data) > MAX_WISH:
         raise LocalError(f"a wish of {len(data)} bytes, limit {MAX_WISH}")
     return data
@@ -83,7 +83,11 @@ def read_wish(data: bytes, holder_public: bytes) -> Wish:
         if error.code in {Denial.UNKNOWN_KEY, Denial.BAD_SIGNATURE}:
             raise RemoteError(Denial.WISH_BAD, error.detail) from error
         raise
-    fields = Fields(verified.payload, "wish")
+    return _read(verified.payload)
+
+
+def _read(payload: object) -> Wish:
+    fields = Fields(payload, "wish")
     wish = Wish(
         wish_id=fields.id(1),
         target_id=fields.id(2),
