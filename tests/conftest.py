@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.database import database, migrated  # noqa: F401 - fixtures
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

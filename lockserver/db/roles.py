@@ -1,0 +1,333 @@
+"""Who may touch what: one database user per role, and grants by table and column, as data.
+
+The table below is the whole of it: what is not named is refused. Grants are laid anew at every
+migration (revoke all, then grant), so that the table and the database cannot drift apart.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from psycopg import Connection, sql
+
+MIGRATE: Final = "ls_migrate"
+AUDIT: Final = "ls_audit"
+USERS: Final = {
+    "api": "ls_api",
+    "issuer": "ls_issuer",
+    "verify": "ls_verify",
+    "bridge": "ls_bridge",
+    "relay": "ls_relay",
+    "jobs": "ls_jobs",
+    "migrate": MIGRATE,
+    "audit": AUDIT,
+}
+"""Role → database user."""
+
+CONNECTIONS: Final = {"migrate": 8, "audit": 4}
+"""Fewer connections for those who come seldom; the rest take what their pools ask for."""
+
+S: Final = "SELECT"
+I: Final = "INSERT"  # noqa: E741 - a privilege's initial, beside its sisters
+U: Final = "UPDATE"
+D: Final = "DELETE"
+
+Columns = tuple[str, ...]
+Privileges = Mapping[str, Columns | None]
+"""Privilege → the columns it covers, or None for all of them."""
+
+
+def _all(*privileges: str) -> dict[str, Columns | None]:
+    return dict.fromkeys(privileges)
+
+
+LOCK_OPEN: Final = (
+    "id",
+    "door_id",
+    "serial",
+    "sign_pub",
+    "ecdh_pub",
+    "factory_fingerprint",
+    "certificate",
+    "shard",
+    "state",
+    "command_counter",
+    "enrolled_at",
+    "created_at",
+)
+"""A lock without its door seed and its broker secret's hash."""
+REGISTRATION_OPEN: Final = (
+    "id",
+    "client_no",
+    "duty_id",
+    "tenancy_id",
+    "holder_id",
+    "number_mask",
+    "version",
+    "state",
+    "return_field",
+    "return_code",
+    "receipt_no",
+    "voucher_no",
+    "submitted_at",
+    "receipted_at",
+    "accepted_at",
+    "departed_at",
+    "created_at",
+)
+"""A registration without the blind index of its identity number."""
+OUTBOX_OPEN: Final = (
+    "id",
+    "registration_id",
+    "client_no",
+    "seq",
+    "kind",
+    "state",
+    "attempts",
+    "next_at",
+    "park_reason",
+    "settled_at",
+    "created_at",
+)
+"""An outbox entry without its sealed body and lease."""
+CASE_OPEN: Final = (
+    "id",
+    "duty_id",
+    "holder_id",
+    "phone_id",
+    "session_id",
+    "route",
+    "state",
+    "consent_document_at",
+    "consent_face_at",
+    "consent_face_withdrawn_at",
+    "outcome",
+    "reasons",
+    "repeat_step",
+    "scores",
+    "draft",
+    "active_at",
+    "destroyed_at",
+    "destruction_receipt",
+    "created_at",
+)
+"""A case without its key and its confirmed digest; the draft is sealed to the tenant's phone."""
+
+EVERYBODY: Final[Mapping[str, Privileges]] = {"site_keys": _all(S), "audit_log": _all(I)}
+"""Public keys are public; everybody's acts are logged, and nobody who acts reads the log."""
+
+GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
+    "api": {
+        "accounts": _all(S, I),
+        "login_codes": _all(S, I, U),
+        "sessions": _all(S, I, U),
+        "holders": _all(S, I),
+        "phones": _all(S, I, U),
+        "houses": _all(S, I, U),
+        "house_staff": _all(S, I, D),
+        "doors": _all(S, I, U),
+        "locks": {S: LOCK_OPEN, U: ("command_counter",)},
+        "tenancies": _all(S, I, U),
+        "occupants": _all(S, I, U),
+        "duties": _all(S, I, U),
+        "grants": _all(S, I, U),
+        "credentials": {S: None, U: ("revoked_at",)},
+        "lock_documents": _all(S),
+        "lock_status": _all(S),
+        "wishes": _all(S, I),
+        "commands": _all(S, I),
+        "journal": _all(S),
+        "requests": _all(S, I, U),
+        "cases": {
+            S: CASE_OPEN,
+            I: ("id", "duty_id", "holder_id", "phone_id", "session_id", "route", "state"),
+            U: (
+                "route",
+                "state",
+                "consent_document_at",
+                "consent_face_at",
+                "consent_face_withdrawn_at",
+                "active_at",
+            ),
+        },
+        "case_parts": {
+            S: ("id", "case_id", "kind", "digest", "state", "code", "advice", "created_at"),
+            I: None,
+        },
+        "verdicts": _all(S),
+        "registrations": {S: REGISTRATION_OPEN, U: ("version",)},
+        "outbox": {S: OUTBOX_OPEN, I: None},
+        "receipts": _all(S),
+        "ledger": _all(S, I),
+        "idempotency": _all(S, I, U),
+    },
+    "issuer": {
+        "holders": _all(S),
+        "phones": _all(S, U),
+        "houses": _all(S),
+        "house_staff": _all(S),
+        "doors": _all(S),
+        "locks": _all(S, I, U),
+        "tenancies": _all(S),
+        "occupants": _all(S),
+        "duties": _all(S),
+        "grants": _all(S, I, U),
+        "credentials": _all(S, I, U),
+        "lock_documents": _all(S, I, D),
+        "lock_status": _all(S, I),
+        "wishes": _all(S, I),
+        "commands": _all(S),
+        "requests": _all(S, U),
+        "cases": {S: ("id", "duty_id", "holder_id", "phone_id", "state", "outcome")},
+        "verdicts": _all(S),
+        "registrations": {S: REGISTRATION_OPEN},
+    },
+    "verify": {
+        "holders": _all(S),
+        "phones": _all(S, U),
+        "sessions": {S: ("id", "account_id")},
+        "houses": _all(S),
+        "house_staff": _all(S),
+        "doors": _all(S),
+        "tenancies": _all(S),
+        "occupants": _all(S),
+        "duties": _all(S, U),
+        "grants": _all(S),
+        "requests": _all(S, U),
+        "cases": _all(S, I, U),
+        "case_parts": _all(S, I, U, D),
+        "verdicts": _all(S, I),
+        "registrations": _all(S, I, U),
+        "outbox": {S: OUTBOX_OPEN, I: None},
+        "ledger": _all(S, I),
+    },
+    "bridge": {
+        "holders": _all(S),
+        "phones": _all(S),
+        "doors": _all(S),
+        "locks": {S: (*LOCK_OPEN, "broker_secret_hash")},
+        "tenancies": _all(S),
+        "grants": _all(S),
+        "credentials": _all(S),
+        "lock_documents": _all(S),
+        "lock_status": _all(S, I, U),
+        "wishes": _all(S),
+        "commands": _all(S, U),
+        "journal": _all(S, I),
+        "requests": _all(S, I, U),
+    },
+    "relay": {
+        "tenancies": _all(S),
+        "duties": _all(S, U),
+        "registrations": {
+            S: REGISTRATION_OPEN,
+            U: (
+                "state",
+                "return_field",
+                "return_code",
+                "receipt_no",
+                "voucher_no",
+                "receipted_at",
+                "accepted_at",
+                "departed_at",
+            ),
+        },
+        "outbox": _all(S, U),
+        "attempts": _all(S, I, U),
+        "receipts": _all(S, I),
+        "ledger": _all(S, I),
+    },
+    "jobs": {
+        "houses": _all(S),
+        "doors": _all(S),
+        "locks": {S: LOCK_OPEN},
+        "lock_status": _all(S),
+        "holders": _all(S),
+        "phones": _all(S),
+        "tenancies": _all(S, U),
+        "occupants": _all(S),
+        "duties": _all(S, I, U),
+        "grants": _all(S, U),
+        "credentials": {S: None, U: ("revoked_at",)},
+        "commands": _all(S, U),
+        "requests": _all(S, I, U, D),
+        "idempotency": {S: ("caller", "key", "state", "created_at"), D: None},
+        "login_codes": {S: ("id", "expires_at"), D: None},
+        "sessions": {S: ("id", "refresh_expires_at"), D: None},
+        "cases": {
+            S: ("id", "state", "active_at", "destroyed_at", "holder_id"),
+            U: ("sealed_key", "draft", "state", "destroyed_at", "destruction_receipt"),
+        },
+        "case_parts": {S: ("id", "case_id"), U: ("sealed",)},
+        "registrations": {S: REGISTRATION_OPEN, U: ("version",)},
+        "outbox": {S: OUTBOX_OPEN, I: None},
+        "ledger": _all(I),
+        "audit_log": _all(S, I),
+        "audit_checkpoints": _all(S, I),
+    },
+}
+
+
+def create_users(connection: Connection[object], passwords: Mapping[str, str]) -> None:
+    """Make every role's user, or give it its password anew. Runs as who may create roles."""
+    for role, user in USERS.items():
+        exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
+        verb = "ALTER" if exists else "CREATE"
+        connection.execute(
+            sql.SQL(verb + " ROLE {} LOGIN NOINHERIT PASSWORD {} CONNECTION LIMIT {}").format(
+                sql.Identifier(user),
+                sql.Literal(passwords[role]),
+                sql.Literal(CONNECTIONS.get(role, 40)),
+            )
+        )
+    connection.execute(
+        sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(sql.Identifier(AUDIT))
+    )
+
+
+def lay_grants(connection: Connection[object]) -> None:
+    """Revoke everything from every role and grant what the table says. Runs as the owner."""
+    public = sql.SQL("ALL TABLES IN SCHEMA public")
+    for role, user in USERS.items():
+        if role == "migrate":
+            continue
+        name = sql.Identifier(user)
+        connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(public, name))
+        connection.execute(sql.SQL("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {}").format(name))
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(public, sql.Identifier(AUDIT)))
+    for role, tables in GRANTS.items():
+        for table, privileges in {**EVERYBODY, **tables}.items():
+            for privilege, columns in privileges.items():
+                _grant(connection, USERS[role], table, privilege, columns)
+    _grant_jobs_tables(connection)
+
+
+def _grant(
+    connection: Connection[object],
+    user: str,
+    table: str,
+    privilege: str,
+    columns: Columns | None,
+) -> None:
+    listed = sql.SQL("")
+    if columns is not None:
+        names = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+        listed = sql.SQL(" ({})").format(names)
+    connection.execute(
+        sql.SQL("GRANT {}{} ON {} TO {}").format(
+            sql.SQL(privilege), listed, sql.Identifier(table), sql.Identifier(user)
+        )
+    )
+
+
+def _grant_jobs_tables(connection: Connection[object]) -> None:
+    """Give procrastinate's own tables, types and functions to the role jobs, and to nobody else."""
+    found = connection.execute(
+        "SELECT relname, relkind::text FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace"
+        " AND relname LIKE 'procrastinate\\_%' AND relkind IN ('r', 'S')"
+    ).fetchall()
+    user = sql.Identifier(USERS["jobs"])
+    for name, kind in found:  # type: ignore[misc]
+        what = sql.SQL("SEQUENCE" if kind == "S" else "TABLE")
+        connection.execute(sql.SQL("GRANT ALL ON {} {} TO {}").format(what, sql.Identifier(name), user))

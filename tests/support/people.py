@@ -1,0 +1,102 @@
+"""Rows that other rows need: a house, a room, holders, a signed tenancy. Through the repositories."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from lockserver.db.unit_of_work import PostgresTransactions, PostgresUnitOfWork
+from lockserver.domain.account import Account, Holder
+from lockserver.domain.duties import Duty
+from lockserver.domain.grant import Grant
+from lockserver.domain.house import Door, House
+from lockserver.domain.ids import uuid7
+from lockserver.domain.tenancy import Occupant, Tenancy
+
+START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+
+
+def fresh() -> UUID:
+    return uuid7(START, os.urandom(10))
+
+
+@dataclass(frozen=True)
+class Place:
+    landlord: UUID
+    house: House
+    gate: Door
+    room: Door
+
+
+async def a_holder(work: PostgresUnitOfWork) -> UUID:
+    account = Account(fresh(), os.urandom(32), "138****0000")
+    await work.accounts.add(account)
+    holder = Holder(fresh(), account.id, os.urandom(16))
+    await work.holders.add(holder)
+    return holder.id
+
+
+async def a_place(transactions: PostgresTransactions, capacity: int = 2) -> Place:
+    async with transactions.begin() as work:
+        landlord = await a_holder(work)
+        house = House(fresh(), landlord, "Lane 7", "ADDR-1", "330106000000")
+        await work.houses.add(house)
+        gate = Door(fresh(), house.id, "gate", "gate", None, None)
+        room = Door(fresh(), house.id, "room", "room 1", capacity, 0)
+        await work.doors.add(gate)
+        await work.doors.add(room)
+    return Place(landlord, house, gate, room)
+
+
+def a_tenancy(place: Place, epoch: int = 1, lower: datetime = START, days: int = 30) -> Tenancy:
+    return Tenancy(
+        fresh(), place.room.id, lower, lower + timedelta(days=days), epoch, "signed", place.landlord
+    )
+
+
+def a_duty(tenancy_id: UUID, holder_id: UUID) -> Duty:
+    return Duty(
+        fresh(),
+        tenancy_id,
+        holder_id,
+        "arrival",
+        "required",
+        "rule",
+        "1",
+        START + timedelta(days=3),
+        provisional=False,
+    )
+
+
+async def sign(
+    transactions: PostgresTransactions, place: Place, tenancy: Tenancy, people: int = 1
+) -> list[UUID]:
+    """Write the tenancy with its occupants, duties and grants, as signing does."""
+    holders = []
+    async with transactions.begin() as work:
+        door = await work.doors.lock(place.room.id)
+        await work.doors.save(
+            Door(door.id, door.house_id, door.kind, door.name, door.capacity, tenancy.epoch)
+        )
+        await work.tenancies.add(tenancy)
+        for _ in range(people):
+            holder = await a_holder(work)
+            holders.append(holder)
+            await work.tenancies.add_occupant(Occupant(tenancy.id, holder))
+            await work.duties.add(a_duty(tenancy.id, holder))
+            await work.grants.add(
+                Grant(
+                    fresh(),
+                    holder,
+                    place.room.id,
+                    "tenant",
+                    1,
+                    tenancy.lower,
+                    tenancy.upper,
+                    tenancy_id=tenancy.id,
+                    epoch=tenancy.epoch,
+                )
+            )
+    return holders
