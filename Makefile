@@ -14,8 +14,8 @@ ONLY ?=
 T ?=
 
 # A stamp carries the hash of what it stands for: a warm start compares two names and goes on.
-APP_STAMP := $(VENV)/.app-$(shell cat requirements/app.txt pyproject.toml | sha256sum | cut -c1-16)
-TEST_STAMP := $(VENV)/.test-$(shell cat requirements/*.txt | sha256sum | cut -c1-16)
+APP_STAMP := $(VENV)/.app-$(shell cat requirements/{build,app}.txt pyproject.toml | sha256sum | cut -c1-16)
+TEST_STAMP := $(VENV)/.test-$(shell cat requirements/*.txt pyproject.toml | sha256sum | cut -c1-16)
 
 help:
 	@echo "make demo [ARGS=--once]     the whole main job on this machine, then stays up until Ctrl-C"
@@ -48,7 +48,8 @@ $(VENV)/pyvenv.cfg:
 
 $(APP_STAMP): | $(VENV)/pyvenv.cfg
 	@echo "installing requirements/app.txt into $(VENV) (about half a minute, once) ..."
-	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements/app.txt
+	@$(PIP) install --no-deps --require-hashes --only-binary :all: -r requirements/build.txt
+	@$(PIP) install --no-deps --require-hashes --only-binary :all: --no-binary nkeys --no-build-isolation -r requirements/app.txt
 	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
 	@rm -f $(VENV)/.app-*; touch $@
 
