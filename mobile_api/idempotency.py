@@ -103,7 +103,7 @@ class Once:
         return f"{actor}\0{self._route}".encode()
 
     def _seal(self, actor: str, body: bytes) -> bytes:
-        nonce = self._services.random.bytes(12)
+        nonce = self._services.random(12)
         return nonce + self._cipher.encrypt(nonce, body, self._bound(actor))
 
     def _open(self, actor: str, sealed: bytes) -> bytes:

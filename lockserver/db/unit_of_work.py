@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.app.ports.asking import Channel
 from lockserver.db.connection import Pool
+from lockserver.db.repositories.cases import CaseFiles, Cases
 from lockserver.db.repositories.commands import (
     Commands,
     Credentials,
@@ -18,6 +19,7 @@ from lockserver.db.repositories.commands import (
     Verdicts,
     Wishes,
 )
+from lockserver.db.repositories.filings import Filings, Ledger
 from lockserver.db.repositories.houses import Doors, Houses
 from lockserver.db.repositories.locks import LockDocuments, Locks, LockStates, SiteKeys
 from lockserver.db.repositories.people import Accounts, Holders, Phones, Sessions
@@ -129,6 +131,26 @@ class PostgresUnitOfWork:
     def receipts_awaited(self) -> Registrations:
         """Keys that wait for a receipt."""
         return Registrations(Verdicts(self.connection))
+
+    @cached_property
+    def cases(self) -> Cases:
+        """Identity cases, as the role api sees them."""
+        return Cases(self.connection)
+
+    @cached_property
+    def case_files(self) -> CaseFiles:
+        """Identity cases, as the role verify has them."""
+        return CaseFiles(self.connection)
+
+    @cached_property
+    def filings(self) -> Filings:
+        """Registrations."""
+        return Filings(self.connection)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The tenant's own ledger."""
+        return Ledger(self.connection)
 
     @cached_property
     def outbox(self) -> Outbox:

@@ -55,8 +55,11 @@ class CasePart:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One identity capture for one duty, by one phone, in one session."""
+class OpenCase:
+    """One identity capture for one duty, by one phone, in one session, as the role api may see it.
+
+    `draft` is sealed to the tenant's phone. What the key opens and what was confirmed is in `Case`.
+    """
 
     id: UUID
     duty_id: UUID
@@ -69,13 +72,11 @@ class Case:
     consent_document_at: datetime | None = None
     consent_face_at: datetime | None = None
     consent_face_withdrawn_at: datetime | None = None
-    confirmed_digest: bytes | None = None
     outcome: Outcome | None = None
-    reasons: tuple[str, ...] = ()
+    reasons: list[str] | None = None
     repeat_step: str | None = None
     scores: dict[str, object] | None = None
     draft: bytes | None = None
-    sealed_key: bytes | None = None
     destroyed_at: datetime | None = None
     destruction_receipt: bytes | None = None
 
@@ -84,13 +85,15 @@ class Case:
         """Tell whether a face may be compared now."""
         return self.consent_face_at is not None and self.consent_face_withdrawn_at is None
 
-    def consented(self, at: datetime, *, document: bool, face: bool) -> "Case":
+    def consented(self, at: datetime, *, document: bool, face: bool) -> "OpenCase":
         """Return the case with both consents as the tenant states them now; raises CaseStateError.
 
         They are separate: reading the document never implies the face. Without the face's the
-        route is the staff's; a consent given later opens the face route again.
+        route is the staff's; a consent given later opens the face route again. A withdrawal is
+        taken in every state, and changes nothing that was decided before (L-47).
         """
-        if self.state in {"submitted", "closed"}:
+        over = self.state in {"approved", "submitted", "closed"}
+        if over and ((document and not self.consent_document_at) or (face and not self.face_consented)):
             raise CaseStateError(state=self.state)
         face_at = self.consent_face_at
         withdrawn = self.consent_face_withdrawn_at
@@ -104,10 +107,10 @@ class Case:
             consent_document_at=(self.consent_document_at or at) if document else None,
             consent_face_at=face_at,
             consent_face_withdrawn_at=withdrawn,
-            route="face" if face else "staff",
+            route=self.route if over else ("face" if face else "staff"),
         )
 
-    def takes_image(self, kind: ImageKind, parts: Sequence[CasePart], at: datetime) -> "Case":
+    def takes_image(self, kind: ImageKind, parts: Sequence[CasePart], at: datetime) -> "OpenCase":
         """Return the case after an image was brought.
 
         Raises ConsentMissingError, CaseStateError, AttemptsExhaustedError.
@@ -122,16 +125,7 @@ class Case:
             raise CaseStateError(state=self.state, repeat_step=self.repeat_step)
         if sum(part.kind == kind for part in parts) >= ATTEMPTS_MAX:
             raise AttemptsExhaustedError(step=kind, attempts=ATTEMPTS_MAX)
-        if kind in _DOCUMENT:
-            # Another document page: what was confirmed of the old one no longer holds.
-            return replace(
-                self, active_at=at, state="open", confirmed_digest=None, draft=None,
-                outcome=None, reasons=(), repeat_step=None, scores=None,
-            )  # fmt: skip
-        state: CaseState = "open" if self.confirmed_digest is None else "confirmed"
-        return replace(
-            self, active_at=at, state=state, outcome=None, reasons=(), repeat_step=None, scores=None
-        )
+        return replace(self, active_at=at)
 
     def _asks_for(self, kind: ImageKind, parts: Sequence[CasePart]) -> bool:
         if self.state == "open":
@@ -140,38 +134,21 @@ class Case:
             return kind == "selfie" and newest(parts, "selfie", "received", "read") is None
         return self.repeat_step == kind
 
-    def takes_confirmation(self, parts: Sequence[CasePart], at: datetime) -> "Case":
+    def takes_confirmation(self, parts: Sequence[CasePart], at: datetime) -> "OpenCase":
         """Check that the tenant may confirm what was read; raises CaseStateError."""
         both = all(newest(parts, kind, "read") is not None for kind in _DOCUMENT)
-        again = self.state in {"review", "declined"} and self.repeat_step == "confirmation"
+        again = self.state in {"review", "declined"} and self.repeat_step == "fields"
         if not both or not (self.state in {"open", "confirmed"} or again):
             raise CaseStateError(state=self.state)
         return replace(self, active_at=at)
 
-    def confirmed(self, digest: bytes) -> "Case":
-        """Return the case with its confirmed fields, as their keyed digest."""
-        return replace(
-            self, state="confirmed", confirmed_digest=digest,
-            outcome=None, reasons=(), repeat_step=None,
-        )  # fmt: skip
-
-    def judged(
-        self, outcome: Outcome, reasons: Sequence[str], repeat_step: str | None,
-        scores: dict[str, object] | None,
-    ) -> "Case":  # fmt: skip
-        """Return the case with a verdict on it."""
-        return replace(
-            self, state=outcome, outcome=outcome, reasons=tuple(reasons),
-            repeat_step=repeat_step, scores=scores,
-        )  # fmt: skip
-
-    def takes_declaration(self, at: datetime) -> "Case":
+    def takes_declaration(self, at: datetime) -> "OpenCase":
         """Check that the tenant may declare now; raises CaseStateError."""
         if self.state != "approved":
             raise CaseStateError(state=self.state)
         return replace(self, active_at=at)
 
-    def takes_staff_check(self, at: datetime) -> "Case":
+    def takes_staff_check(self, at: datetime) -> "OpenCase":
         """Check that staff may settle the case; raises ConsentMissingError, CaseStateError."""
         if self.consent_document_at is None:
             raise ConsentMissingError(consent="document")
@@ -184,17 +161,73 @@ class Case:
         limit = REVIEW_LIMIT if self.state == "review" else IDLE_LIMIT
         return at - self.active_at >= limit
 
+
+@dataclass(frozen=True, slots=True)
+class Case(OpenCase):
+    """The whole case, as only the role verify has it."""
+
+    confirmed_digest: bytes | None = None
+    sealed_key: bytes | None = None
+
+    def brought(self, kind: ImageKind) -> "Case":
+        """Return the case once a new image is being looked at: what it replaces no longer counts."""
+        if kind in _DOCUMENT:  # another page: what was confirmed of the old one no longer holds
+            return replace(
+                self,
+                state="open",
+                confirmed_digest=None,
+                draft=None,
+                outcome=None,
+                reasons=None,
+                repeat_step=None,
+                scores=None,
+            )
+        state: CaseState = "open" if self.confirmed_digest is None else "confirmed"
+        return replace(self, state=state, outcome=None, reasons=None, repeat_step=None, scores=None)
+
+    def confirmed(self, digest: bytes) -> "Case":
+        """Return the case with its confirmed fields, as their keyed digest."""
+        return replace(
+            self,
+            state="confirmed",
+            confirmed_digest=digest,
+            outcome=None,
+            reasons=None,
+            repeat_step=None,
+        )
+
+    def judged(
+        self,
+        outcome: Outcome,
+        reasons: Sequence[str],
+        repeat_step: str | None,
+        scores: dict[str, object] | None,
+    ) -> "Case":
+        """Return the case with a verdict on it."""
+        return replace(
+            self,
+            state=outcome,
+            outcome=outcome,
+            reasons=list(reasons),
+            repeat_step=repeat_step,
+            scores=scores,
+        )
+
     def destroyed(self, at: datetime, receipt: bytes) -> "Case":
         """Return the case without key, draft or scores, and with the receipt of that."""
         return replace(
-            self, state="closed", sealed_key=None, draft=None, scores=None,
-            destroyed_at=at, destruction_receipt=receipt,
-        )  # fmt: skip
+            self,
+            state="closed",
+            sealed_key=None,
+            confirmed_digest=None,
+            draft=None,
+            scores=None,
+            destroyed_at=at,
+            destruction_receipt=receipt,
+        )
 
 
 def newest(parts: Sequence[CasePart], kind: str, *states: str) -> CasePart | None:
     """Return the last part of a kind if it is in one of the states (any, if none is named)."""
-    last = max(
-        (part for part in parts if part.kind == kind), key=lambda part: part.id, default=None
-    )
+    last = max((part for part in parts if part.kind == kind), key=lambda part: part.id, default=None)
     return last if last is not None and (not states or last.state in states) else None

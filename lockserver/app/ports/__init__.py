@@ -4,6 +4,16 @@ A use case takes the ports it needs as arguments, so that the simulated world ca
 """
 
 from lockserver.app.ports.asking import Changes, Channel, Handler, Requests, RoleName, Watch
+from lockserver.app.ports.cases import (
+    CaseFiles,
+    Cases,
+    Comparison,
+    Filings,
+    Judgement,
+    Ledger,
+    Reading,
+    Recogniser,
+)
 from lockserver.app.ports.keys import FieldCipher, Opener, PhoneIndex, Sealer, Signer
 from lockserver.app.ports.rows import (
     Accounts,
@@ -29,23 +39,31 @@ __all__ = [
     "Accounts",
     "Answer",
     "Audit",
+    "CaseFiles",
+    "Cases",
     "Changes",
     "Channel",
     "Clock",
+    "Comparison",
     "Doors",
     "Duties",
     "FieldCipher",
+    "Filings",
     "Grants",
     "Handler",
     "Holders",
     "Houses",
     "Idempotency",
+    "Judgement",
+    "Ledger",
     "Opener",
     "Outbox",
     "Outgoing",
     "PhoneIndex",
     "Phones",
     "Random",
+    "Reading",
+    "Recogniser",
     "Requests",
     "RoleName",
     "Rows",

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from lockserver.app.ports.asking import Channel
+from lockserver.app.ports.cases import CaseFiles, Cases, Filings, Ledger
 from lockserver.app.ports.locks import (
     Commands,
     Credentials,
@@ -76,6 +77,14 @@ class UnitOfWork(Protocol):
     def verdicts(self) -> Verdicts: ...  # noqa: D102
     @property
     def receipts_awaited(self) -> Registrations: ...  # noqa: D102
+    @property
+    def cases(self) -> Cases: ...  # noqa: D102
+    @property
+    def case_files(self) -> CaseFiles: ...  # noqa: D102
+    @property
+    def filings(self) -> Filings: ...  # noqa: D102
+    @property
+    def ledger(self) -> Ledger: ...  # noqa: D102
     @property
     def outbox(self) -> Outbox: ...  # noqa: D102
     @property

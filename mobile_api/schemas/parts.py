@@ -1,0 +1,73 @@
+"""Field types that several resources share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from lockserver.domain.canonical import b64url, unb64url
+from lockserver.domain.errors import InvalidInputError
+from lockserver.domain.times import require_utc
+
+
+class In(BaseModel):
+    """A request body: an unknown field is refused, so that a misspelt one is not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Out(BaseModel):
+    """An answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+def _bytes_of(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("base64url text")  # noqa: TRY004 - pydantic's validators raise ValueError
+    try:
+        return unb64url(value)
+    except InvalidInputError:
+        raise ValueError("base64url without padding") from None
+
+
+def _instant_of(value: datetime) -> str:
+    return require_utc(value).isoformat().replace("+00:00", "Z")
+
+
+Bytes = Annotated[
+    bytes,
+    BeforeValidator(_bytes_of),
+    PlainSerializer(b64url, return_type=str),
+    WithJsonSchema({"type": "string", "format": "base64url", "pattern": "^[A-Za-z0-9_-]*$"}),
+]
+"""base64url without padding."""
+
+Point = Annotated[Bytes, Field(min_length=65, max_length=65)]
+"""An uncompressed P-256 point."""
+
+Wish = Annotated[Bytes, Field(min_length=64, max_length=512)]
+"""An LK1-WISH."""
+
+Sealed = Annotated[Bytes, Field(min_length=82, max_length=16384)]
+"""An ECIES box to the verify key."""
+
+Instant = Annotated[
+    datetime,
+    PlainSerializer(_instant_of, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+PhoneNumber = Annotated[
+    str, Field(min_length=6, max_length=20, pattern=r"^\+?[0-9 ()-]+$", examples=["13912345678"])
+]
+
+
+class WindowBody(BaseModel):
+    """A half-open window `[from, until)`."""
+
+    model_config = ConfigDict(populate_by_name=True, extra="forbid", frozen=True)
+
+    lower: Instant = Field(alias="from")
+    upper: Instant = Field(alias="until")
