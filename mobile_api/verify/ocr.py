@@ -69,6 +69,8 @@ class RapidReader:
             params={
                 "Global.log_level": "error",
                 "Global.text_score": 0.3,  # the parser weighs doubt itself
+                "Det.limit_type": "max",
+                "Det.limit_side_len": 960,
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
             }
