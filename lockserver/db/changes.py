@@ -1,0 +1,135 @@
+"""LISTEN: one connection per process hears every channel and hands payloads to whoever watches.
+
+A notification is a hint. One may be lost (the connection breaks), so every watcher is woken after
+a reconnection, and whoever waits looks again now and then by himself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Self, get_args
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from lockserver.app.ports.asking import Channel
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from lockserver.app import ports
+
+log = structlog.get_logger(__name__)
+
+QUEUE_LIMIT = 1024
+"""Hints kept for one watcher; beyond it the oldest go, since any hint says "look"."""
+RECONNECT_S = 0.5
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""A dead peer is noticed within half a minute; until then the slow polls carry on."""
+
+
+class QueueWatch:
+    """One watcher's queue."""
+
+    def __init__(self, payload: str | None) -> None:
+        self.payload = payload
+        self._hints: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def offer(self, payload: str | None) -> None:
+        """Take a hint; None concerns everybody."""
+        if payload is not None and self.payload is not None and payload != self.payload:
+            return
+        if self._hints.qsize() >= QUEUE_LIMIT:
+            self._hints.get_nowait()
+        self._hints.put_nowait(payload)
+
+    async def next(self, within: float) -> str | None:
+        """Return the next payload, or None after `within` seconds or a reconnection."""
+        if not self._hints.empty():
+            return self._hints.get_nowait()
+        try:
+            async with asyncio.timeout(within):
+                return await self._hints.get()
+        except TimeoutError:
+            return None
+
+
+class PostgresChanges:
+    """Listens while its context is open: `async with PostgresChanges(url) as changes:`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._watchers: dict[str, set[QueueWatch]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        """Start listening; returns once the first LISTEN is in force."""
+        self._task = asyncio.create_task(self._listen(), name="changes")
+        ready = asyncio.create_task(self._listening.wait())
+        await asyncio.wait({self._task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():  # the task ended: its exception says why
+            ready.cancel()
+            await self._task
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    @asynccontextmanager
+    async def watch(self, channel: Channel, payload: str | None = None) -> AsyncIterator[QueueWatch]:
+        """Listen while the context is open; only to this payload, where one is given."""
+        watcher = QueueWatch(payload)
+        watchers = self._watchers.setdefault(channel, set())
+        watchers.add(watcher)
+        try:
+            yield watcher
+        finally:
+            watchers.discard(watcher)
+
+    async def _listen(self) -> None:
+        first = True
+        while True:
+            try:
+                await self._session()
+            except psycopg.OperationalError as fault:
+                if first and not self._listening.is_set():
+                    raise
+                log.warning("changes.lost", error=type(fault).__name__)
+            first = False
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _session(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, application_name="lockserver-changes", **KEEPALIVES
+        )
+        async with connection:
+            for channel in get_args(Channel):
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            self._wake_all()
+            self._listening.set()
+            async for notice in connection.notifies():
+                for watcher in tuple(self._watchers.get(notice.channel, ())):
+                    watcher.offer(notice.payload)
+
+    def _wake_all(self) -> None:
+        """After a gap anything may have happened: everybody looks."""
+        for watchers in self._watchers.values():
+            for watcher in tuple(watchers):
+                watcher.offer(None)
+
+
+if TYPE_CHECKING:
+
+    def _holds(changes: PostgresChanges) -> ports.Changes:
+        return changes
