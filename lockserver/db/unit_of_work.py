@@ -130,7 +130,7 @@ class PostgresUnitOfWork:
     @cached_property
     def receipts_awaited(self) -> Registrations:
         """Keys that wait for a receipt."""
-        return Registrations(Verdicts(self.connection))
+        return Registrations(self.connection)
 
     @cached_property
     def cases(self) -> Cases:

@@ -5,6 +5,7 @@ what we want of it: `LockStatus` is only ever written from the lock's own signed
 in it means "never said" (L-50).
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -27,6 +28,11 @@ SiteKeyKind = Literal[
 Outcome = Literal["approved", "review", "declined"]
 
 
+def hash_broker_secret(secret: bytes) -> bytes:
+    """Return what is kept of a broker secret. It is 32 random bytes: a plain hash is enough."""
+    return hashlib.sha256(b"lockserver broker secret\0" + secret).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """A lock at a door. `id.bytes` is its id on the wire, `id.hex` its name on the broker."""
@@ -40,14 +46,23 @@ class Lock:
     certificate: bytes | None
     shard: str
     state: LockState
-    broker_secret_hash: bytes | None
-    seed_sealed: bytes | None
     command_counter: int = 0
     enrolled_at: datetime | None = None
 
-    def activated(self, at: datetime) -> "Lock":
-        """Return the lock in service, once it has said that it took its enrolment."""
-        return replace(self, state="active", enrolled_at=at)
+    def retired(self) -> "Lock":
+        """Return the lock out of service: its name at the broker is nobody's any more."""
+        return replace(self, state="retired")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerIdentity:
+    """What the broker's door-keeper knows of a lock: nothing else of it is his business."""
+
+    id: UUID
+    shard: str
+    state: LockState
+    broker_secret_hash: bytes | None
+    certificate: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +166,15 @@ class Verdict:
     outcome: Outcome
     route: Literal["face", "staff"]
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalFiling:
+    """How far an occupant's arrival duty has come, as far as a key depends on it."""
+
+    required: bool
+    submitted_at: datetime | None
+    receipted: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from lockserver.domain.lock import hash_broker_secret
+
 LOCK_NAME = re.compile(r"[0-9a-f]{32}")
 """A lock id on the broker: 32 lower-case hex digits, nothing else, matched whole."""
 
@@ -173,16 +175,9 @@ def judge(asked: Asked, name: str, known: KnownLock | None, proof: Proof) -> Gra
     if proof is Proof.SECRET:
         if not secret_matches(asked.password, known.secret_hash):
             return Refused(Refusal.WRONG_SECRET)
-    elif not known.fingerprint or not hmac.compare_digest(
-        _fingerprint(asked.chain[0]), known.fingerprint
-    ):
+    elif not known.fingerprint or not hmac.compare_digest(_fingerprint(asked.chain[0]), known.fingerprint):
         return Refused(Refusal.FOREIGN_CERTIFICATE)
     return Granted(name, known.shard)
-
-
-def secret_hash(secret: bytes) -> bytes:
-    """What is stored of a broker secret. It is 32 random bytes: a plain hash is enough."""
-    return hashlib.sha256(b"lockserver broker secret\0" + secret).digest()
 
 
 def secret_matches(password: str, expected: bytes) -> bool:
@@ -191,7 +186,7 @@ def secret_matches(password: str, expected: bytes) -> bool:
         secret = _unpad(password.encode("ascii"))
     except (ValueError, UnicodeEncodeError):
         return False
-    return bool(expected) and hmac.compare_digest(secret_hash(secret), expected)
+    return bool(expected) and hmac.compare_digest(hash_broker_secret(secret), expected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,7 @@ class BrokerAddress:
 class BrokerLink:
     """A connected MQTT client. One use: after it is lost, make another."""
 
-    def __init__(
-        self, address: BrokerAddress, on_message: Callable[[str, bytes, bool], None]
-    ) -> None:
+    def __init__(self, address: BrokerAddress, on_message: Callable[[str, bytes, bool], None]) -> None:
         """`on_message(topic, payload, retained)` runs in the event loop and must not block."""
         self._address = address
         self._on_message = on_message
@@ -77,9 +75,7 @@ class BrokerLink:
         try:
             async with asyncio.timeout(CONNECT_S):
                 # paho resolves, connects and shakes hands (TLS) in blocking calls.
-                await asyncio.to_thread(
-                    self._client.connect, address.host, address.port, KEEPALIVE_S
-                )
+                await asyncio.to_thread(self._client.connect, address.host, address.port, KEEPALIVE_S)
                 opened = self._client.socket()
                 if opened is None:
                     raise LinkLost("the broker closed the connection")

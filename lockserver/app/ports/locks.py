@@ -8,6 +8,8 @@ from uuid import UUID
 from lockserver.app.ports.rows import Rows
 from lockserver.domain.command import Command
 from lockserver.domain.lock import (
+    ArrivalFiling,
+    BrokerIdentity,
     DocumentKind,
     IssuedCredential,
     JournalLine,
@@ -36,12 +38,28 @@ class Locks(Rows[Lock], Protocol):
         """Return the active locks of these doors."""
         ...
 
+    async def keep_secrets(self, lock_id: UUID, broker_secret_hash: bytes, seed: bytes) -> None:
+        """Write what only issuer (and for the hash, bridge) may read; the seed is sealed."""
+        ...
+
+    async def for_broker(self, lock_id: UUID) -> BrokerIdentity | None:
+        """Return what is needed to judge a connection at the broker."""
+        ...
+
+    async def enter_service(self, lock_id: UUID, at: datetime) -> bool:
+        """Make an enrolling lock active; tell whether it was enrolling."""
+        ...
+
     async def next_counter(self, lock_id: UUID) -> int:
         """Raise the lock's command counter by one and return it, holding the lock's row."""
         ...
 
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
+        ...
+
+    async def at_turning_doors(self, since: datetime, until: datetime) -> Sequence[UUID]:
+        """Return locks at doors where a tenancy began or ended in `(since, until]`."""
         ...
 
     async def with_stale_access(self, at: datetime, limit: int = 100) -> Sequence[UUID]:
@@ -186,10 +204,6 @@ class Journals(Protocol):
 class Registrations(Protocol):
     """The little that the issuer asks of registrations."""
 
-    async def key_waits(self, tenancy_id: UUID, holder_id: UUID) -> datetime | None:
-        """Return since when a key has waited for the receipt, or None where it waits for nothing.
-
-        The instant is the submission's; None where the registration is receipted, or none was
-        submitted (then the identity verdict alone decides).
-        """
+    async def arrival(self, tenancy_id: UUID, holder_id: UUID) -> ArrivalFiling | None:
+        """Return how far an occupant's arrival has come; None for who does not live there."""
         ...

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import and_, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.db.connection import driver
 from lockserver.db.repositories.locks import useless
@@ -23,7 +24,7 @@ from lockserver.db.tables import (
 )
 from lockserver.domain.command import GRACE, Command
 from lockserver.domain.errors import ConflictError, WishUsedError
-from lockserver.domain.lock import IssuedCredential, JournalLine, SpentWish, Verdict
+from lockserver.domain.lock import ArrivalFiling, IssuedCredential, JournalLine, SpentWish, Verdict
 
 _grants = table_of(GrantRow)
 _phones = table_of(PhoneRow)
@@ -184,24 +185,30 @@ class Verdicts(Rows[Verdict]):
 class Registrations:
     """The little that the issuer asks of registrations."""
 
-    def __init__(self, rows: Rows[Verdict]) -> None:
-        self._rows = rows
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
 
-    async def key_waits(self, tenancy_id: UUID, holder_id: UUID) -> datetime | None:
-        """Return since when a key has waited for the receipt, or None where it waits for nothing."""
+    async def arrival(self, tenancy_id: UUID, holder_id: UUID) -> ArrivalFiling | None:
+        """Return how far an occupant's arrival has come; None for who does not live there."""
         duties, registrations = table_of(DutyRow), table_of(RegistrationRow)
         statement = (
-            select(registrations.c.submitted_at)
-            .join(duties, duties.c.id == registrations.c.duty_id)
+            select(
+                duties.c.requirement,
+                registrations.c.submitted_at,
+                registrations.c.receipt_no,
+            )
+            .outerjoin(registrations, registrations.c.duty_id == duties.c.id)
             .where(
                 duties.c.tenancy_id == tenancy_id,
                 duties.c.holder_id == holder_id,
                 duties.c.kind == "arrival",
-                registrations.c.receipt_no.is_(None),
             )
         )
-        found: datetime | None = await self._rows.scalar(statement)
-        return found
+        with refusals():
+            row = (await self.connection.execute(statement)).first()
+        if row is None:
+            return None
+        return ArrivalFiling(row[0] == "required", row[1], row[2] is not None)
 
 
 _APPEND = text(

@@ -1,7 +1,7 @@
 """Locks, what they last said, what they should hold."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from uuid import UUID
 
@@ -17,10 +17,12 @@ from lockserver.db.tables import (
     LockStatusRow,
     PhoneRow,
     SiteKeyRow,
+    TenancyRow,
     table_of,
 )
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.lock import (
+    BrokerIdentity,
     DocumentKind,
     Lock,
     LockDocument,
@@ -73,6 +75,32 @@ class Locks(Rows[Lock]):
             self.select().where(table.c.door_id.in_(door_ids), table.c.state == "active").order_by(table.c.id)
         )
 
+    async def keep_secrets(self, lock_id: UUID, broker_secret_hash: bytes, seed: bytes) -> None:
+        """Write what only issuer (and for the hash, bridge) may read; the seed is sealed."""
+        await self.run(
+            update(self.table)
+            .where(self.table.c.id == lock_id)
+            .values(broker_secret_hash=broker_secret_hash, seed_sealed=seed)
+        )
+
+    async def for_broker(self, lock_id: UUID) -> BrokerIdentity | None:
+        """Return what is needed to judge a connection at the broker."""
+        names = [field.name for field in fields(BrokerIdentity)]
+        statement = select(*(self.table.c[name] for name in names)).where(self.table.c.id == lock_id)
+        with refusals():
+            row = (await self.connection.execute(statement)).first()
+        return None if row is None else BrokerIdentity(*row)
+
+    async def enter_service(self, lock_id: UUID, at: datetime) -> bool:
+        """Make an enrolling lock active; tell whether it was enrolling."""
+        table = self.table
+        statement = (
+            update(table)
+            .where(table.c.id == lock_id, table.c.state == "enrolling")
+            .values(state="active", enrolled_at=at)
+        )
+        return await self.run(statement) == 1
+
     async def next_counter(self, lock_id: UUID) -> int:
         """Raise the lock's command counter by one and return it, holding the lock's row."""
         table = self.table
@@ -89,6 +117,24 @@ class Locks(Rows[Lock]):
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
         return await self.all(self.select().where(self.table.c.state == "active"))
+
+    async def at_turning_doors(self, since: datetime, until: datetime) -> Sequence[UUID]:
+        """Return locks at doors where a tenancy began or ended in `(since, until]`."""
+        tenancies = table_of(TenancyRow)
+        turned = or_(
+            *(
+                and_(moment > since, moment <= until)
+                for moment in (tenancies.c.lower, tenancies.c.upper, tenancies.c.ended_at)
+            )
+        )
+        statement = (
+            select(self.table.c.id)
+            .distinct()
+            .join(tenancies, tenancies.c.door_id == self.table.c.door_id)
+            .where(self.table.c.state == "active", turned)
+        )
+        with refusals():
+            return [row[0] for row in await self.connection.execute(statement)]
 
     async def with_stale_access(self, at: datetime, limit: int = 100) -> Sequence[UUID]:
         """Return locks that still hold a living credential which nobody may use any more."""

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from lockserver.mqtt.authorise import CalloutSigner, KnownLock, secret_hash
+from lockserver.domain.lock import hash_broker_secret
+from lockserver.mqtt.authorise import CalloutSigner, KnownLock
 from lockserver.mqtt.callout import Callout, CalloutSettings
 from lockserver.mqtt.link import BrokerAddress, BrokerLink, LinkLost
 
@@ -45,7 +46,7 @@ class Directory:
 
     def __init__(self, locks: list[Credentials]) -> None:
         self.known = {
-            lock.lock_id: KnownLock(lock.lock_id, lock.shard, "active", secret_hash(lock.secret), b"")
+            lock.lock_id: KnownLock(lock.lock_id, lock.shard, "active", hash_broker_secret(lock.secret), b"")
             for lock in locks
         }
         self.broken = False
