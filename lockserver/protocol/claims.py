@@ -37,6 +37,11 @@ _KTY, _CRV, _X, _Y = 1, -1, -2, -3
 _EC2, _P256 = 2, 1
 
 
+def minute_of_week(now: int, offset: int) -> int:
+    """Minute of the week, from Monday 00:00, at ``offset`` minutes east of UTC; ``now`` in Unix seconds."""
+    return (now // 60 + offset + _EPOCH_MINUTE) % WEEK
+
+
 class Capability(IntFlag):
     """One verb a credential conveys.  Append-only bits; an unknown bit conveys nothing."""
 
@@ -97,7 +102,7 @@ class Schedule:
 
     def covers(self, now: int) -> bool:
         """Whether the instant ``now`` (Unix seconds) falls into a window."""
-        minute = (now // 60 + self.offset + _EPOCH_MINUTE) % WEEK
+        minute = minute_of_week(now, self.offset)
         return any(start <= minute < end for start, end in self.windows)
 
 
