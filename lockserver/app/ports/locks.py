@@ -122,6 +122,10 @@ class Wishes(Protocol):
         """Use it; raises WishUsedError where it was."""
         ...
 
+    async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
+        """Return the holders who wished this for this target."""
+        ...
+
 
 class Credentials(Rows[IssuedCredential], Protocol):
     """E-keys as they were signed."""
@@ -142,6 +146,10 @@ class Credentials(Rows[IssuedCredential], Protocol):
 
     async def revoked(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
         """Return revoked credentials that would live otherwise: what the list must name."""
+        ...
+
+    async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
+        """Return when the oldest credential was issued that lives and is not revoked."""
         ...
 
     async def revoke(self, ids: Sequence[UUID], at: datetime, number: int) -> None:

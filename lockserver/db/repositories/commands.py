@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, insert, or_, select, text, update
+from sqlalchemy import and_, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.db.connection import driver
@@ -93,6 +93,13 @@ class Wishes(Rows[SpentWish]):
         except ConflictError as used:
             raise WishUsedError from used
 
+    async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
+        """Return the holders who wished this for this target."""
+        statement = self.select().where(
+            self.table.c.operation == operation, self.table.c.target == target
+        )
+        return list({wish.holder_id for wish in await self.all(statement)})
+
 
 class Credentials(Rows[IssuedCredential]):
     """E-keys as they were signed."""
@@ -158,6 +165,18 @@ class Credentials(Rows[IssuedCredential]):
             )
             .order_by(table.c.id)
         )
+
+    async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
+        """Return when the oldest credential was issued that lives and is not revoked."""
+        table = self.table
+        found: datetime | None = await self.scalar(
+            select(func.min(table.c.issued_at)).where(
+                table.c.lock_id == lock_id,
+                table.c.revoked_at.is_(None),
+                table.c.expires_at > at,
+            )
+        )
+        return found
 
     async def revoke(self, ids: Sequence[UUID], at: datetime, number: int) -> None:
         """Note that the list of this number names them."""
