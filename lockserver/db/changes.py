@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import psycopg
 import structlog
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 QUEUE_LIMIT = 1024
 """Hints kept for one watcher; beyond it the oldest go, since any hint says "look"."""
 RECONNECT_S = 0.5
-KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+KEEPALIVES: dict[str, Any] = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """A dead peer is noticed within half a minute; until then the slow polls carry on."""
 
 

@@ -79,7 +79,7 @@ class PostgresRequests:
             )
             await notify(connection, f"requests_{role}", str(request_id))
 
-    async def _take(self, request_id: UUID) -> Row[Any] | None:
+    async def _take(self, request_id: UUID) -> Row[Any, Any, Any, Any] | None:
         """Return the answer, if there is one, and leave the row without body and response."""
         async with self._pool.transaction() as connection:
             found = await connection.execute(
@@ -94,7 +94,7 @@ class PostgresRequests:
         return row
 
 
-def _answer(row: Row[Any]) -> dict[str, Any]:
+def _answer(row: Row[Any, Any, Any, Any]) -> dict[str, Any]:
     if row.state == "failed":
         raise refusal(row.error_code, **(row.error_detail or {}))
     return loads(row.response or b"{}")

@@ -5,7 +5,7 @@ migration (revoke all, then grant), so that the table and the database cannot dr
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from psycopg import Connection, sql
 
@@ -267,7 +267,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
 }
 
 
-def create_users(connection: Connection[object], passwords: Mapping[str, str]) -> None:
+def create_users(connection: Connection[tuple[Any, ...]], passwords: Mapping[str, str]) -> None:
     """Make every role's user, or give it its password anew. Runs as who may create roles."""
     for role, user in USERS.items():
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (user,)).fetchone()
@@ -284,7 +284,7 @@ def create_users(connection: Connection[object], passwords: Mapping[str, str]) -
     )
 
 
-def lay_grants(connection: Connection[object]) -> None:
+def lay_grants(connection: Connection[tuple[Any, ...]]) -> None:
     """Revoke everything from every role and grant what the table says. Runs as the owner."""
     public = sql.SQL("ALL TABLES IN SCHEMA public")
     for role, user in USERS.items():
@@ -303,13 +303,13 @@ def lay_grants(connection: Connection[object]) -> None:
 
 
 def _grant(
-    connection: Connection[object],
+    connection: Connection[tuple[Any, ...]],
     user: str,
     table: str,
     privilege: str,
     columns: Columns | None,
 ) -> None:
-    listed = sql.SQL("")
+    listed: sql.Composable = sql.SQL("")
     if columns is not None:
         names = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
         listed = sql.SQL(" ({})").format(names)
@@ -320,7 +320,7 @@ def _grant(
     )
 
 
-def _grant_jobs_tables(connection: Connection[object]) -> None:
+def _grant_jobs_tables(connection: Connection[tuple[Any, ...]]) -> None:
     """Give procrastinate's own tables, types and functions to the role jobs, and to nobody else."""
     found = connection.execute(
         "SELECT relname, relkind::text FROM pg_class"
@@ -328,6 +328,6 @@ def _grant_jobs_tables(connection: Connection[object]) -> None:
         " AND relname LIKE 'procrastinate\\_%' AND relkind IN ('r', 'S')"
     ).fetchall()
     user = sql.Identifier(USERS["jobs"])
-    for name, kind in found:  # type: ignore[misc]
+    for name, kind in found:
         what = sql.SQL("SEQUENCE" if kind == "S" else "TABLE")
         connection.execute(sql.SQL("GRANT ALL ON {} {} TO {}").format(what, sql.Identifier(name), user))

@@ -57,6 +57,6 @@ class FieldCipher(Protocol):
 class PhoneIndex(Protocol):
     """Turns a telephone number into its keyed hash."""
 
-    def index(self, phone: str) -> bytes:
+    def index(self, value: str, /) -> bytes:
         """Return HMAC-SHA-256 of the normalised number, 32 bytes."""
         ...
