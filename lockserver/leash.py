@@ -67,6 +67,7 @@ class Leashed:
         self._hand.settimeout(_START_S)
         told = self._hand.recv(32)  # the guard's first word: the program's process id
         if not told:
+            self.stop()
             raise ChildProcessError(f"{argv[0]} could not be started; see {log}")
         self.pid = int(told)
         self._hand.setblocking(False)  # from here on only its closing is of interest
@@ -92,7 +93,9 @@ class Leashed:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the program's own end. Raises subprocess.TimeoutExpired."""
-        return self._guard.wait(timeout)
+        status = self._guard.wait(timeout)
+        self._hand.close()
+        return status
 
 
 def _death_signal() -> Callable[[], object]:
@@ -105,8 +108,8 @@ def _death_signal() -> Callable[[], object]:
     return lambda: library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _execute(user: tuple[int, int], argv: list[str]) -> NoReturn:
-    """Become the program: own session, other user, bound to the guard's life."""
+def _execute(user: tuple[int, int], argv: list[str], guard: int, fault: int) -> NoReturn:
+    """Become the program: own session, other user, bound to the guard's life. A failure is told to `fault`."""
     try:
         os.setsid()
         die_with_parent = _death_signal()  # loaded while we may still read the interpreter's files
@@ -116,11 +119,14 @@ def _execute(user: tuple[int, int], argv: list[str]) -> NoReturn:
             os.setgid(gid)
             os.setuid(uid)
         die_with_parent()  # after setuid, which would clear it
+        if os.getppid() != guard:  # it died before it was bound
+            os._exit(127)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.execv(argv[0], argv)  # noqa: S606 - the whole point
     except BaseException as error:  # noqa: BLE001 - in a forked child nothing may escape
         os.write(2, f"cannot execute {argv[0]}: {error}\n".encode())
+        os.write(fault, b"!")
         os._exit(127)
 
 
@@ -132,12 +138,18 @@ def _guard(stop_signal: int, grace: float, user: tuple[int, int], argv: list[str
     for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(asked, _close_leash)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    hears, fault = os.pipe()  # closes by itself when the program is executed
+    guard = os.getpid()
     program = os.fork()
     if program == 0:
         signal.set_wakeup_fd(-1)
         for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(asked, signal.SIG_DFL)
-        _execute(user, argv)
+        _execute(user, argv, guard, fault)
+    os.close(fault)
+    if os.read(hears, 1):
+        os.waitpid(program, 0)
+        return 127
     for descriptor in fds:  # or the reader at the other end would never see it close
         os.close(descriptor)
     os.write(0, str(program).encode())
