@@ -144,11 +144,12 @@ class Desk:
             station=record["station"],
             returns=[],
             duplicate_of=None,
-            voucher=None,
             check_at=now.timestamp() if checked else None,
             changed_at=stamp(now),
         )
-        if not checked:
+        if checked:
+            row["voucher"] = None  # of this version, once it is accepted
+        else:
             row["active"] = 0
         return row
 

@@ -229,7 +229,7 @@ class MemoryOutbox:
         if verdict.seq <= standing.seq:
             return False
         standing.seq, standing.verdict = verdict.seq, verdict
-        if verdict.voucher is not None:
+        if verdict.voucher is not None and verdict.voucher not in self.receipts:
             self.receipts.append(verdict.voucher)
         polled = standing.poll_version
         if verdict.settled and polled is not None and polled <= verdict.version:

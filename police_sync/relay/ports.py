@@ -167,7 +167,7 @@ class Outbox(Protocol):
     async def record_verdict(self, verdict: Verdict, at: datetime) -> bool:
         """Keep a verified state document if its `seq` is above the one held.
 
-        Its voucher, if any, is kept verbatim among the receipts. A settled verdict ends the polling
+        Its voucher, if any and not held yet, is kept verbatim among the receipts. A settled verdict ends the polling
         of versions up to its own.
 
         Returns False, changing nothing, when an equal or newer one is held.
