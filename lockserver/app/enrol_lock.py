@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from lockserver.app.issue_access_documents import first_documents
-from lockserver.app.issuing import FactoryIdentity, Issuing
+from lockserver.app.issuing import FactoryProof, Issuing
 from lockserver.app.ports import UnitOfWork
 from lockserver.domain.errors import ClaimRefusedError, LockTakenError, NotFoundError
 from lockserver.domain.house import Door
@@ -29,7 +29,7 @@ from lockserver.protocol.enrolment import (
 )
 from lockserver.protocol.errors import LocalError, RemoteError
 from lockserver.protocol.sealed import Box, box_info, seal
-from lockserver.protocol.topics import lock_name, shard
+from lockserver.protocol.topics import shard
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -74,7 +74,7 @@ async def enrol_lock(world: Issuing, claim: Claim) -> Enrolment:
             shard="",
             state="enrolling",
         )
-        certificate = world.certificates.issue(lock_name(lock.id.bytes), offer.sign_public, now)
+        certificate = world.devices.issue(lock.id, offer.sign_public, now)
         lock = replace(lock, certificate=certificate, shard=shard(lock.id.bytes))
         secret, seed = new_secret(world.random), new_secret(world.random)
         await work.locks.add(lock)
@@ -92,10 +92,10 @@ async def enrol_lock(world: Issuing, claim: Claim) -> Enrolment:
     return Enrolment(lock.id, document, mac)
 
 
-def _read_offer(world: Issuing, claim: Claim, now: datetime) -> tuple[EnrolOffer, FactoryIdentity]:
+def _read_offer(world: Issuing, claim: Claim, now: datetime) -> tuple[EnrolOffer, FactoryProof]:
     """Verify certificate and offer; the MAC is tried once so that a bad code fails before a write."""
     try:
-        factory = world.certificates.factory_identity(peek_certificate(claim.offer), now)
+        factory = world.factories.verify(peek_certificate(claim.offer), now)
         offer = read_offer(claim.offer, factory.public)
         claim_mac(b"", claim.claim_code, offer.nonce, offer.serial)
     except (RemoteError, LocalError) as error:

@@ -3,31 +3,35 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from lockserver.app.ports import Clock, FieldCipher, Random, Signer, Transactions
 
 
-@dataclass(frozen=True, slots=True)
-class FactoryIdentity:
+class FactoryProof(Protocol):
     """What a manufacturer's certificate says of a lock."""
 
-    serial: str
-    public: bytes
-    fingerprint: bytes
+    @property
+    def serial(self) -> str: ...  # noqa: D102
+    @property
+    def public(self) -> bytes: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> bytes: ...  # noqa: D102
 
 
-class DeviceCertificates(Protocol):
-    """X.509: whom the manufacturer vouches for, and the site's own device authority."""
+class Factories(Protocol):
+    """The manufacturers that this site believes."""
 
-    def factory_identity(self, certificate: bytes, at: datetime) -> FactoryIdentity:
-        """Check a factory certificate (DER) up to the manufacturer's CA.
-
-        Raises ClaimRefusedError.
-        """
+    def verify(self, certificate: bytes, now: datetime) -> FactoryProof:
+        """Check a factory certificate (DER) up to a manufacturer's CA; raises ClaimRefusedError."""
         ...
 
-    def issue(self, name: str, public: bytes, at: datetime) -> bytes:
-        """Return an operational certificate (DER) for a lock's own key; `name` is its common name."""
+
+class Devices(Protocol):
+    """The site's own device authority."""
+
+    def issue(self, lock_id: UUID, sign_public: bytes, now: datetime) -> bytes:
+        """Return the lock's operational certificate (DER), common name = lock id in hex."""
         ...
 
 
@@ -39,5 +43,6 @@ class Issuing:
     clock: Clock
     random: Random
     signer: Signer
-    certificates: DeviceCertificates
+    factories: Factories
+    devices: Devices
     seeds: FieldCipher

@@ -166,7 +166,7 @@ async def _openable(work: UnitOfWork, phone: Phone, now: datetime) -> list[tuple
     ][:MAX_DOORS]
 
 
-async def _kit(  # noqa: PLR0913 - one door's worth of everything
+async def _kit(
     world: Issuing,
     work: UnitOfWork,
     holder: Holder,

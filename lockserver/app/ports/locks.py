@@ -90,6 +90,10 @@ class LockStates(Protocol):
         """Write it, whether or not there was a row."""
         ...
 
+    async def save_all(self, statuses: Sequence[LockStatus]) -> None:
+        """Write many that are held."""
+        ...
+
     async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
         """Note that these locks are not connected."""
         ...
@@ -117,6 +121,10 @@ class Commands(Rows[Command], Protocol):
 
 class Wishes(Protocol):
     """Wishes that were used."""
+
+    async def get(self, wish_id: UUID) -> SpentWish | None:
+        """Return a wish that was used, or None."""
+        ...
 
     async def spend(self, wish: SpentWish) -> None:
         """Use it; raises WishUsedError where it was."""

@@ -185,6 +185,14 @@ class LockStates(Rows[LockStatus]):
         statement = upsert(self.table).values(values)
         await self.run(statement.on_conflict_do_update(index_elements=[self.table.c.lock_id], set_=changed))
 
+    async def save_all(self, statuses: Sequence[LockStatus]) -> None:
+        """Write many that are held."""
+        if not statuses:
+            return
+        statement = upsert(self.table).values([asdict(status) for status in statuses])
+        changed = {name: getattr(statement.excluded, name) for name in self.names() if name != "lock_id"}
+        await self.run(statement.on_conflict_do_update(index_elements=[self.table.c.lock_id], set_=changed))
+
     async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
         """Note that these locks are not connected."""
         table = self.table

@@ -1,0 +1,165 @@
+"""Take one report from a lock: whoever carried it, only the lock's own signature counts (L-22)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from lockserver.app.bridging import Bridging
+from lockserver.app.converge_access import converge_access, send_documents
+from lockserver.app.ingest_journal import Batch, Kept
+from lockserver.app.ports import UnitOfWork
+from lockserver.app.settle_command import settle_by_hello, settle_by_result
+from lockserver.domain.canonical import unb64url
+from lockserver.domain.lock import Bolt, Lock, LockStatus
+from lockserver.domain.times import whole_seconds
+from lockserver.protocol.bolt import BoltState
+from lockserver.protocol.carried import DocumentKind, SignedDocument
+from lockserver.protocol.envelope import Envelope, read_signed_report, unseal_report
+from lockserver.protocol.errors import Denial, RemoteError
+from lockserver.protocol.journal import Head
+from lockserver.protocol.reports import Applied, Hello, JournalBatch, Result
+
+Via = Literal["mqtt", "phone"]
+
+TIME_PATIENCE_S = 1.5
+"""A time statement that comes later than 2 s after the lock's request attests nothing."""
+_BOLTS: dict[BoltState, Bolt] = {BoltState.LOCKED: "locked", BoltState.UNLOCKED: "unlocked"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is left to do after a report was taken.
+
+    `batch`: a journal for the group commit. `acknowledge`: entries the lock still holds though they
+    are kept. `converge`: the lock spoke of its documents, so look whether it lacks any.
+    """
+
+    batch: Batch | None = None
+    acknowledge: Kept | None = None
+    converge: bool = False
+    time_nonce: bytes | None = None
+
+
+async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via = "mqtt") -> Heard:
+    """Open, verify and take a report of the lock that the topic (or the phone) named.
+
+    Raises RemoteError for anything that this lock did not sign, and for a replayed report.
+    """
+    lock = await world.lock(lock_id)
+    if lock is None:
+        raise RemoteError(Denial.UNKNOWN_KEY, "no lock of ours")
+    evidence = unseal_report(sealed, lock_id.bytes, world.report_key)
+    envelope = read_signed_report(evidence, lock_id.bytes, lock.sign_pub)
+    report = envelope.report
+    if isinstance(report, JournalBatch):
+        return Heard(batch=Batch(lock, envelope.position, report.entries, evidence, via))
+    now = world.clock.now()
+    async with world.transactions.begin() as work:
+        status = _news(await work.lock_states.hold(lock_id), envelope, via, now)
+        if isinstance(report, Hello):
+            status, heard = await _hello(work, lock, status, report, evidence, now)
+        elif isinstance(report, Result):
+            status, heard = await _result(work, lock, status, report, evidence, now)
+        elif isinstance(report, Applied):
+            status, heard = await _applied(work, lock, status, report)
+        else:
+            heard = Heard(time_nonce=report.nonce)
+        await work.lock_states.save(status)
+    if lock.state == "enrolling":
+        world.forget(lock_id)  # it may be in service by now
+    return heard
+
+
+async def answer_time(world: Bridging, lock_id: UUID, nonce: bytes) -> bool:
+    """Fetch a time statement from the issuer and send it down; too late, it is not sent."""
+    lock = await world.lock(lock_id)
+    if lock is None:
+        return False
+    answer = await world.requests.ask(
+        "issuer", "time", {"lock_id": lock_id.hex, "nonce": nonce}, TIME_PATIENCE_S
+    )
+    statement = unb64url(str(answer["statement"]))
+    return send_documents(world, lock, [SignedDocument(DocumentKind.TIME, statement)])
+
+
+async def follow_up(world: Bridging, lock_id: UUID, heard: Heard) -> None:
+    """Do what a report leaves to do towards the lock, journal and acknowledgement excepted."""
+    if heard.time_nonce is not None:
+        await answer_time(world, lock_id, heard.time_nonce)
+    if heard.converge:
+        await converge_access(world, lock_id)
+
+
+def _news(status: LockStatus, envelope: Envelope, via: Via, now: datetime) -> LockStatus:
+    """Return the status with the report's position; raises RemoteError REPLAYED."""
+    position = envelope.position
+    if not status.is_news(position.boot, position.seq):
+        raise RemoteError(Denial.REPLAYED, f"{position}")
+    return replace(
+        status,
+        boot=position.boot,
+        seq=position.seq,
+        last_seen_at=now,
+        connected=status.connected or via == "mqtt",
+    )
+
+
+async def _hello(
+    work: UnitOfWork, lock: Lock, status: LockStatus, hello: Hello, evidence: bytes, now: datetime
+) -> tuple[LockStatus, Heard]:
+    if lock.state == "enrolling" and await work.locks.enter_service(lock.id, now):
+        await work.audit.write("role:bridge", "lock_in_service", f"lock:{lock.id}")
+    await settle_by_hello(work, lock.id, hello, evidence, now)
+    said = replace(
+        status,
+        bolt=_BOLTS.get(hello.bolt, "unknown"),
+        clock_offset=None if hello.time is None else hello.time - whole_seconds(now),
+        clock_attested=hello.attested,
+        state_number=hello.state_version,
+        revocation_number=hello.list_number,
+        keys_number=hello.key_set_number,
+        epoch=hello.epoch,
+        counter=hello.counter,
+        battery=hello.battery,
+        battery_at=now if hello.battery is not None else status.battery_at,
+    )
+    kept = status.journal_number or 0
+    owed = None
+    if status.journal_hash is not None and hello.oldest_unacked <= kept <= hello.journal.number:
+        owed = Kept(lock, Head(kept, status.journal_hash))
+    return said, Heard(acknowledge=owed, converge=True)
+
+
+async def _result(
+    work: UnitOfWork, lock: Lock, status: LockStatus, result: Result, evidence: bytes, now: datetime
+) -> tuple[LockStatus, Heard]:
+    await settle_by_result(work, lock.id, result, evidence, now)
+    counter = status.counter
+    if result.counter is not None:
+        counter = max(result.counter, counter or 0)
+    return replace(status, bolt=_BOLTS.get(result.bolt, "unknown"), counter=counter), Heard()
+
+
+async def _applied(
+    work: UnitOfWork, lock: Lock, status: LockStatus, applied: Applied
+) -> tuple[LockStatus, Heard]:
+    said = replace(
+        status,
+        state_number=applied.state_version,
+        revocation_number=applied.list_number,
+        keys_number=applied.key_set_number,
+        epoch=applied.epoch,
+    )
+    numbers = (said.state_number, said.revocation_number, said.keys_number)
+    if numbers != (status.state_number, status.revocation_number, status.keys_number) or applied.denials:
+        await work.audit.write(
+            "role:bridge",
+            "documents_applied",
+            f"lock:{lock.id}",
+            state=applied.state_version,
+            revocation=applied.list_number,
+            keys=applied.key_set_number,
+            denials=[denial.word for denial in applied.denials],
+        )
+    return said, Heard()

@@ -1,0 +1,152 @@
+"""Take in batches of many locks' journals in one transaction; acknowledge only after the commit.
+
+The chain proves its own completeness: a gap, a fork, a repeat that says something else is recorded
+where it is found (L-21). The lock frees its slots only on our word, so nothing is lost by a crash
+on either side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from lockserver.app.bridging import Bridging
+from lockserver.app.ports import UnitOfWork
+from lockserver.app.settle_command import settle_by_journal
+from lockserver.domain.ids import uuid7
+from lockserver.domain.lock import JournalLine, Lock, LockStatus
+from lockserver.domain.times import from_seconds
+from lockserver.protocol.commands import Command as WireCommand
+from lockserver.protocol.commands import CommandKind, JournalAckBody
+from lockserver.protocol.envelope import Position
+from lockserver.protocol.journal import (
+    GENESIS,
+    Chain,
+    Entry,
+    FlawKind,
+    Head,
+    entry_hash,
+    verify_chain,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One verified journal report."""
+
+    lock: Lock
+    position: Position
+    entries: tuple[Entry, ...]
+    evidence: bytes
+    via: Literal["mqtt", "phone"] = "mqtt"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Up to where a lock's journal is kept now."""
+
+    lock: Lock
+    head: Head
+
+
+async def ingest_journals(world: Bridging, batches: Sequence[Batch]) -> list[Kept]:
+    """Keep these batches; return what may be acknowledged, once, after the commit."""
+    now = world.clock.now()
+    async with world.transactions.begin() as work:
+        return await _ingest(work, batches, now)
+
+
+def acknowledge(world: Bridging, kept: Kept, now: datetime) -> bool:
+    """Tell a lock up to where its entries are kept."""
+    body = JournalAckBody(kept.head.number, kept.head.hash)
+    command_id = uuid7(now, world.random(10)).bytes
+    return world.send(kept.lock, WireCommand(command_id, CommandKind.JOURNAL_ACK, body))
+
+
+async def _ingest(work: UnitOfWork, batches: Sequence[Batch], now: datetime) -> list[Kept]:
+    held = await work.lock_states.hold_all([batch.lock.id for batch in batches])
+    states = {status.lock_id: status for status in held}
+    lines: list[JournalLine] = []
+    fresh: list[tuple[Batch, list[JournalLine]]] = []
+    kept: dict[UUID, Kept] = {}
+    for batch in batches:
+        status = states[batch.lock.id]
+        chain = verify_chain(_head(status), batch.entries)
+        if chain.flaws:
+            await _record_flaws(work, batch, chain)
+        new = [_line(batch, entry, now) for entry in chain.accepted]
+        lines += new
+        fresh.append((batch, new))
+        states[batch.lock.id] = _advanced(status, batch, chain.head, now)
+        if not _forked(chain):
+            kept[batch.lock.id] = Kept(batch.lock, chain.head)
+    await work.journals.append(lines)
+    await work.lock_states.save_all(list(states.values()))
+    for batch, new in fresh:
+        await settle_by_journal(work, batch.lock.id, new, batch.evidence, now)
+    return list(kept.values())
+
+
+def _head(status: LockStatus) -> Head:
+    return Head(status.journal_number or 0, status.journal_hash or GENESIS)
+
+
+def _advanced(status: LockStatus, batch: Batch, head: Head, now: datetime) -> LockStatus:
+    """Move the journal's head, and the report's position if it is news.
+
+    An old position is no fault here: a phone brings entries late, and the chain itself says whether
+    they are known.
+    """
+    moved = replace(status, journal_number=head.number, journal_hash=head.hash)
+    if not status.is_news(batch.position.boot, batch.position.seq):
+        return moved
+    return replace(
+        moved,
+        boot=batch.position.boot,
+        seq=batch.position.seq,
+        last_seen_at=now,
+        connected=status.connected or batch.via == "mqtt",
+    )
+
+
+def _forked(chain: Chain) -> bool:
+    return any(flaw.kind is FlawKind.FORK for flaw in chain.flaws)
+
+
+async def _record_flaws(work: UnitOfWork, batch: Batch, chain: Chain) -> None:
+    """Write down gaps and forks. A repeat is harmless if it says what it said before."""
+    name = f"lock:{batch.lock.id}"
+    repeated = {flaw.number for flaw in chain.flaws if flaw.kind is FlawKind.REPEAT}
+    if repeated:
+        known = await work.journals.hashes(batch.lock.id, sorted(repeated))
+        for entry in batch.entries:
+            before = known.get(entry.number) if entry.number in repeated else None
+            if before is not None and before != entry_hash(entry):
+                await work.audit.write("role:bridge", "journal_fork", name, number=entry.number, kept=before)
+    for flaw in chain.flaws:
+        if flaw.kind is FlawKind.GAP:
+            await work.audit.write(
+                "role:bridge", "journal_gap", name, number=flaw.number, missing=flaw.missing
+            )
+        elif flaw.kind is FlawKind.FORK:
+            await work.audit.write("role:bridge", "journal_fork", name, number=flaw.number)
+
+
+def _line(batch: Batch, entry: Entry, now: datetime) -> JournalLine:
+    subject = entry.subject
+    return JournalLine(
+        lock_id=batch.lock.id,
+        number=entry.number,
+        what=int(entry.what),
+        how=int(entry.how),
+        subject=bytes([subject]) if isinstance(subject, int) else subject,
+        denial=None if entry.denial is None else int(entry.denial),
+        at=None if entry.at is None else from_seconds(entry.at),
+        uncertainty=entry.uncertainty,
+        count=entry.count,
+        prev_hash=entry.prev_hash,
+        hash=entry_hash(entry),
+        via=batch.via,
+        received_at=now,
+    )

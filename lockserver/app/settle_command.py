@@ -1,0 +1,125 @@
+"""Bring a command to its end: by the lock's own signed word, or by time where that is proof enough."""
+
+from datetime import datetime
+from uuid import UUID
+
+from lockserver.app.ports import UnitOfWork
+from lockserver.domain.command import Command, CommandState
+from lockserver.domain.errors import NotFoundError
+from lockserver.domain.lock import JournalLine
+from lockserver.domain.times import whole_seconds
+from lockserver.protocol.errors import Denial
+from lockserver.protocol.journal import How, What
+from lockserver.protocol.reports import Hello, Outcome, Result
+
+AFTERWARDS = frozenset({Denial.COUNTER, Denial.WISH_USED, Denial.REPLAYED})
+"""Refusals of a command that was tried before: they do not say that the bolt did not move. Whoever
+plants a copy on the broker provokes one, and must not turn an opening into a "refused"."""
+JOURNAL_SLACK_S = 5
+"""Seconds by which a journal entry's clock may stand outside the command's life and still be its own."""
+
+
+async def settle_by_result(
+    work: UnitOfWork, lock_id: UUID, result: Result, evidence: bytes, now: datetime
+) -> Command | None:
+    """Settle a command by its signed result; None where that settles nothing.
+
+    Nothing here trusts who carried the report: `evidence` is the verified LK1-RPT of this lock.
+    """
+    try:
+        command = await work.commands.lock(UUID(bytes=result.command_id))
+    except NotFoundError:
+        return None
+    if command.lock_id != lock_id or command.state not in ("sent", "unknown"):
+        return None
+    if result.outcome is Outcome.DONE:
+        return await _settle(work, command, "done", now, None, evidence)
+    if result.outcome is Outcome.TORN:
+        if command.state == "unknown":
+            return None
+        return await _settle(work, command, "unknown", now, "torn", evidence)
+    denial = result.denial
+    if denial is None or denial in AFTERWARDS:
+        return None
+    if denial is Denial.STALE_COMMAND:
+        return await _settle(work, command, "expired", now, denial.word, evidence)
+    return await _settle(work, command, "refused", now, denial.word, evidence)
+
+
+async def settle_by_hello(
+    work: UnitOfWork, lock_id: UUID, hello: Hello, evidence: bytes, now: datetime
+) -> list[Command]:
+    """Expire what the lock proves unused: its attested clock is past the deadline, its counter below.
+
+    From then on the command can never be carried out, whenever the broker lets go of it.
+    """
+    if hello.time is None or not hello.attested:
+        return []
+    proved = hello.time - hello.uncertainty
+    settled = []
+    for command in await work.commands.unproven(lock_id):
+        past = proved >= whole_seconds(command.not_after)
+        if past and command.counter > hello.counter:
+            settled.append(await _settle(work, command, "expired", now, "unused", evidence))
+    return settled
+
+
+async def settle_by_journal(
+    work: UnitOfWork, lock_id: UUID, lines: list[JournalLine], evidence: bytes, now: datetime
+) -> list[Command]:
+    """Settle what a journal entry proves, where exactly one command fits it."""
+    acts = [line for line in lines if line.how == How.REMOTE and line.what in (What.UNLOCKED, What.DENIED)]
+    if not acts:
+        return []
+    waiting = list(await work.commands.unproven(lock_id))
+    settled = []
+    for line in acts:
+        fitting = [command for command in waiting if _fits(command, line)]
+        if len(fitting) != 1:
+            continue
+        (command,) = fitting
+        waiting.remove(command)
+        if line.what == What.UNLOCKED:
+            settled.append(await _settle(work, command, "done", now, None, evidence))
+            continue
+        denial = Denial(line.denial) if line.denial is not None else None
+        if denial is None or denial in AFTERWARDS:
+            continue
+        settled.append(await _settle(work, command, "refused", now, denial.word, evidence))
+    return settled
+
+
+async def settle_overdue(work: UnitOfWork, now: datetime) -> list[Command]:
+    """Let time take its due: never published and past its deadline is `expired`, unheard `unknown`."""
+    settled = []
+    for command in await work.commands.overdue(now):
+        state = command.overdue(now)
+        if state is not None:
+            settled.append(await _settle(work, command, state, now, None, None))
+    return settled
+
+
+def _fits(command: Command, line: JournalLine) -> bool:
+    """Tell whether an entry can be this command's: its credential, within its life."""
+    if command.credential_id is None or line.subject != command.credential_id.bytes:
+        return False
+    if line.at is None or command.sent_at is None:
+        return False
+    at = whole_seconds(line.at)
+    slack = JOURNAL_SLACK_S + (line.uncertainty or 0)
+    return whole_seconds(command.sent_at) - slack <= at <= whole_seconds(command.not_after) + slack
+
+
+async def _settle(
+    work: UnitOfWork,
+    command: Command,
+    state: CommandState,
+    now: datetime,
+    code: str | None,
+    evidence: bytes | None,
+) -> Command:
+    settled = command.settled(state, now, code=code, evidence=evidence)
+    await work.commands.save(settled)
+    await work.audit.write("role:bridge", f"command_{state}", f"command:{command.id}", code=code)
+    await work.notify("command_settled", str(command.id))
+    return settled
