@@ -1,1 +1,1 @@
-"""The lock's logic: no IO, no clock of its own."""
+"""The lock itself: no IO, no clock, no randomness of its own. Events in, effects out."""

@@ -1,0 +1,146 @@
+"""What reaches a lock, and what a lock does. Data only.
+
+A lock is driven by `Lock.step(event, at)`: it answers with effects, in the order in which they are to
+happen. Whoever drives it (a link, a test, a simulated world) carries the effects out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lockserver.protocol.bolt import BoltState
+
+# ---- what reaches the lock
+
+
+@dataclass(frozen=True, slots=True)
+class RadioConnected:
+    """A phone has connected; `connection` names it until it is gone."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class RadioMessage:
+    """A whole message from a phone, put together by the link (`framing`)."""
+
+    connection: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RadioBroken:
+    """The phone's fragments make no message: too long, or none at all."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class RadioGone:
+    """The phone has left."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUp:
+    """The broker has accepted our connection and our subscription."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerDown:
+    """The broker is out of reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerMessage:
+    """Something on our command topic. `retained`: the broker kept it from before."""
+
+    data: bytes
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoltReport:
+    """What the bolt's sensor says, after a movement or when asked."""
+
+    state: BoltState
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPressed:
+    """Somebody pressed the button inside the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed (see `Lock.deadline`)."""
+
+
+Event: TypeAlias = (
+    RadioConnected
+    | RadioMessage
+    | RadioBroken
+    | RadioGone
+    | BrokerUp
+    | BrokerDown
+    | BrokerMessage
+    | BoltReport
+    | ButtonPressed
+    | Tick
+)
+
+# ---- what the lock does
+
+
+@dataclass(frozen=True, slots=True)
+class RadioSend:
+    """Send a whole message to a phone."""
+
+    connection: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RadioClose:
+    """Hang up, after what was sent."""
+
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Send a sealed report to our report topic."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MoveBolt:
+    """Drive the motor. Answer with a `BoltReport`."""
+
+    to: BoltState
+
+
+@dataclass(frozen=True, slots=True)
+class SenseBolt:
+    """Read the sensor. Answer with a `BoltReport`. Moves nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advertise:
+    """Advertise from now on under this tag (`gatt.tag`)."""
+
+    tag: bytes
+    claimable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChanged:
+    """The lock has been enrolled: links take their names and secrets anew (`Lock.identity`)."""
+
+
+Effect: TypeAlias = (
+    RadioSend | RadioClose | Publish | MoveBolt | SenseBolt | Advertise | IdentityChanged
+)

@@ -1,0 +1,168 @@
+"""One lock: events in, effects out. Everything that it is survives in its flash.
+
+    lock = Lock(flash, factory, random, at)      # power on
+    effects = lock.step(event, at)               # carry them out, in order
+    lock.deadline()                              # send a Tick then at the latest
+
+A `PowerCutError` from the flash ends a `step` anywhere; build a new Lock on the same medium.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from firmware_sim.core import held as holding
+from firmware_sim.core.acts import INTENT, Acts, interrupted
+from firmware_sim.core.core import Core, Settings
+from firmware_sim.core.enrol import Enrolment
+from firmware_sim.core.events import (
+    Advertise,
+    BoltReport,
+    BrokerDown,
+    BrokerMessage,
+    BrokerUp,
+    ButtonPressed,
+    Effect,
+    Event,
+    RadioBroken,
+    RadioConnected,
+    RadioGone,
+    RadioMessage,
+    SenseBolt,
+    Tick,
+)
+from firmware_sim.core.identity import FactoryIdentity, Identity, load_identity
+from firmware_sim.core.server import Server
+from firmware_sim.core.sessions import Sessions
+from lockserver.protocol import gatt
+from lockserver.protocol.journal import How, What
+
+if TYPE_CHECKING:
+    from firmware_sim.core.flash import Flash
+    from firmware_sim.core.ring import Ring
+    from firmware_sim.core.rtc import Moment
+    from lockserver.protocol.bolt import BoltState
+    from lockserver.protocol.curve import Random
+
+#: Milliseconds between looks at the counted denials.
+FLUSH_MS: Final = 15_000
+
+
+class Lock:
+    """A lock with power. `flash` may hold an identity; `factory` is burnt in."""
+
+    def __init__(
+        self,
+        flash: Flash,
+        factory: FactoryIdentity,
+        random: Random,
+        at: Moment,
+        settings: Settings | None = None,
+    ) -> None:
+        core = Core(flash, factory, random, settings or Settings(), at)
+        self._core = core
+        identity = load_identity(flash)
+        if identity is not None:
+            core.held = holding.load(flash, identity)
+        self._acts = Acts(core)
+        self._server = Server(core, self._acts)
+        self._enrolment = Enrolment(core)
+        self._sessions = Sessions(core, self._acts, self._server, self._enrolment)
+        self._flush_at = at.mono + FLUSH_MS
+        self._boot()
+
+    def _boot(self) -> None:
+        """Own up to what was interrupted, then look where the bolt is. Nothing moves."""
+        core = self._core
+        core.journal(What.BOOTED, How.SELF)
+        intent = interrupted(core)
+        if intent is not None:
+            number = core.ring.head.number + 1
+            beside = self._server.interrupted(intent, number) | {INTENT: None}
+            core.journal(What.TORN, intent.how, intent.subject, beside)
+        if core.held is not None and core.rtc.lost(core.at):
+            core.journal(What.CLOCK_LOST, How.SELF)
+        core.emit(SenseBolt())
+        name = core.factory.serial.encode() if core.held is None else core.held.identity.lock_id
+        core.emit(Advertise(gatt.tag(name), claimable=False))
+
+    def step(self, event: Event, at: Moment) -> list[Effect]:
+        """What the lock does about `event` at `at`. Raises only `PowerCutError`."""
+        core = self._core
+        core.at = at
+        self._dispatch(event)
+        self._timers()
+        self._server.pump()
+        return core.take_effects()
+
+    def deadline(self) -> int | None:
+        """Milliseconds since boot by which to send a `Tick`, or None."""
+        parts = (self._acts, self._server, self._enrolment, self._sessions)
+        times = [self._flush_at, *(t for p in parts if (t := p.deadline) is not None)]
+        return min(times)
+
+    def _dispatch(self, event: Event) -> None:  # noqa: C901 - one branch per event
+        match event:
+            case RadioConnected(connection):
+                self._sessions.connected(connection)
+            case RadioMessage(connection, data):
+                self._sessions.message(connection, data)
+            case RadioBroken(connection):
+                self._sessions.broken(connection)
+            case RadioGone(connection):
+                self._sessions.gone(connection)
+            case BrokerUp():
+                self._server.up()
+            case BrokerDown():
+                self._server.down()
+            case BrokerMessage(data, retained):
+                self._server.message(data, retained=retained)
+            case BoltReport(state):
+                self._acts.reported(state)
+            case ButtonPressed():
+                self._enrolment.pressed()
+            case Tick():
+                pass
+
+    def _timers(self) -> None:
+        self._acts.tick()
+        self._server.tick()
+        self._enrolment.tick()
+        self._sessions.tick()
+        core = self._core
+        if core.at.mono >= self._flush_at:
+            self._flush_at = core.at.mono + FLUSH_MS
+            core.ring.flush(
+                at=core.now, uncertainty=core.rtc.uncertainty(core.at), uptime=core.uptime
+            )
+
+    # ---- what a person at the door, or the simulator's control, may see
+
+    @property
+    def identity(self) -> Identity | None:
+        """Who the lock is, once enrolled."""
+        return None if self._core.held is None else self._core.held.identity
+
+    @property
+    def serial(self) -> str:
+        """The manufacturer's serial number."""
+        return self._core.factory.serial
+
+    @property
+    def bolt(self) -> BoltState:
+        """Where the lock believes its bolt to be."""
+        return self._core.bolt
+
+    @property
+    def journal(self) -> Ring:
+        """The journal, to be read."""
+        return self._core.ring
+
+    @property
+    def held(self) -> holding.Held | None:
+        """What the lock holds about its door, to be read."""
+        return self._core.held
+
+    def set_battery(self, percent: int | None) -> None:
+        """What the battery gauge says, or None if it says nothing."""
+        self._core.battery = percent

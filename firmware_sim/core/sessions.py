@@ -1,0 +1,281 @@
+"""Phones at the door: one attempt per connection, and nothing said to a stranger but `7F`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from firmware_sim.core.acts import Act, Acts, Done
+from firmware_sim.core.backoff import BackOff
+from firmware_sim.core.documents import take_documents, take_key_set
+from firmware_sim.core.events import RadioClose, RadioSend
+from lockserver.protocol.access import Denied, Granted, Operation, Verdict, decide
+from lockserver.protocol.curve import private_key
+from lockserver.protocol.enrolment import E1, E3
+from lockserver.protocol.errors import Denial, RemoteError, air_code
+from lockserver.protocol.handshake import M1, REFUSAL, Answer, Attempt, LockHandshake, LockInfo
+from lockserver.protocol.journal import How, What
+from lockserver.protocol.limits import HANDSHAKE_SECONDS
+from lockserver.protocol.parcels import Channel, Parcel, ParcelKind
+from lockserver.protocol.reports import JournalBatch, Report
+
+if TYPE_CHECKING:
+    from firmware_sim.core.core import Core
+    from firmware_sim.core.enrol import Enrolment
+    from firmware_sim.core.held import Held
+    from firmware_sim.core.server import Server
+
+#: Milliseconds that a connection may take to say something; it holds one of few places.
+FIRST_MS: Final = 10_000
+#: Milliseconds that an enrolment may take from offer to document: the phone asks its server meanwhile.
+ENROL_MS: Final = 60_000
+#: Milliseconds without a parcel after M4 until we hang up.
+IDLE_MS: Final = 30_000
+#: Refusals held back at once; a further stranger is hung up on at once, so that places stay free.
+HELD_BACK: Final = 2
+#: Journal entries in one parcel (4 KiB, less envelope and seal).
+PARCEL_ENTRIES: Final = 36
+#: Parcels of journal on one connection: a third of the ring; the next phone carries on.
+PARCELS: Final = 6
+
+
+class _State(Enum):
+    NEW = auto()
+    HANDSHAKE = auto()
+    DECIDING = auto()
+    OPEN = auto()
+    ENROLLING = auto()
+    HELD_BACK = auto()
+
+
+@dataclass(slots=True)
+class _Session:
+    connection: int
+    until: int
+    state: _State = _State.NEW
+    handshake: LockHandshake | None = None
+    channel: Channel | None = None
+    subject: bytes | None = None
+
+
+class Sessions:
+    """All phones at one door."""
+
+    def __init__(self, core: Core, acts: Acts, server: Server, enrolment: Enrolment) -> None:
+        self._core = core
+        self._acts = acts
+        self._server = server
+        self._enrolment = enrolment
+        self._back_off = BackOff(core.flash)
+        self._sessions: dict[int, _Session] = {}
+
+    @property
+    def deadline(self) -> int | None:
+        """Milliseconds since boot at which to look again."""
+        return min((s.until for s in self._sessions.values()), default=None)
+
+    def connected(self, connection: int) -> None:
+        """A phone is there."""
+        self._sessions[connection] = _Session(connection, self._core.at.mono + FIRST_MS)
+
+    def gone(self, connection: int) -> None:
+        """A phone has left; what it had authorised still happens."""
+        self._sessions.pop(connection, None)
+
+    def broken(self, connection: int) -> None:
+        """A phone's bytes make no message."""
+        session = self._sessions.get(connection)
+        if session is not None:
+            self._refuse(session, Denial.BAD_FORMAT)
+
+    def message(self, connection: int, data: bytes) -> None:
+        """A whole message from a phone."""
+        session = self._sessions.get(connection)
+        if session is None:
+            return
+        try:
+            self._take(session, data)
+        except RemoteError as error:
+            self._refuse(session, error.code)
+
+    def tick(self) -> None:
+        """Look at the timers."""
+        now = self._core.at.mono
+        for session in [s for s in self._sessions.values() if now >= s.until]:
+            if session.state is _State.HANDSHAKE:
+                self._refuse(session, Denial.TIMED_OUT)
+            elif session.state is _State.HELD_BACK:
+                self._burn(session)
+            else:
+                self._close(session)
+
+    # ---- by state
+
+    def _take(self, session: _Session, data: bytes) -> None:
+        first = data[0] if data else 0
+        if session.state is _State.HELD_BACK:
+            return  # whatever is said now, the refusal comes in its time
+        if session.state is _State.NEW and first == M1:
+            self._greet(session, data)
+        elif session.state is _State.NEW and first == E1:
+            self._send(session, self._enrolment.offer(data))
+            session.state = _State.ENROLLING
+            session.until = self._core.at.mono + ENROL_MS
+        elif session.state in {_State.NEW, _State.ENROLLING} and first == E3:
+            self._send(session, self._enrolment.accept(data))
+            self._close(session)
+        elif session.state is _State.HANDSHAKE:
+            self._prove(session, data)
+        elif session.state is _State.OPEN and session.channel is not None:
+            self._parcel(session, session.channel, data)
+        else:
+            raise RemoteError(Denial.WRONG_STATE, session.state.name)
+
+    def _greet(self, session: _Session, m1: bytes) -> None:
+        core, held = self._core, self._core.held
+        if held is None:
+            raise RemoteError(Denial.WRONG_STATE, "not enrolled")
+        info = LockInfo(
+            lock_id=held.identity.lock_id,
+            time=core.now,
+            list_number=held.list_number,
+            key_set_number=held.trust.key_set.number,
+            time_nonce=core.nonces.current(core.at.mono),
+        )
+        handshake = LockHandshake(info, held.identity.signer, private_key(core.random))
+        self._send(session, handshake.greet(m1))
+        session.handshake = handshake
+        session.state = _State.HANDSHAKE
+        session.until = core.at.mono + HANDSHAKE_SECONDS * 1000
+
+    def _prove(self, session: _Session, m3: bytes) -> None:
+        core, held, handshake = self._core, self._core.held, session.handshake
+        if held is None or handshake is None:
+            raise RemoteError(Denial.WRONG_STATE, "no handshake")
+        if core.at.mono >= session.until:
+            raise RemoteError(Denial.TIMED_OUT, "M3 came late")
+        try:
+            attempt = handshake.receive(m3, held.trust)
+        except RemoteError:
+            # what the site root signed is news even from the hand of a stranger
+            take_key_set(core, held, handshake.key_set, How.BLE)
+            raise
+        session.state = _State.DECIDING
+        session.until = core.at.mono + IDLE_MS  # the motor's own timer is shorter
+        claims = attempt.credential.claims
+        session.subject = claims.cti
+        held.rtc.ratchet(core.at, claims.iat)
+        take_key_set(core, held, attempt.key_set, How.BLE)
+        take_documents(core, held, attempt.documents, How.BLE)
+        for _, denial in attempt.refused:
+            core.deny(How.BLE, denial, claims.cti)
+        if attempt.documents or attempt.key_set:
+            self._server.publish(core.applied(None, tuple(d for _, d in attempt.refused)))
+            self._server.clock_changed()
+        self._decide(session, held, attempt)
+
+    def _decide(self, session: _Session, held: Held, attempt: Attempt) -> None:
+        core = self._core
+        claims = attempt.credential.claims
+        verdict: Verdict = decide(claims, attempt.operation, held.clock(core.at), held.door())
+        moves = attempt.operation in {Operation.UNLOCK, Operation.HOLD_OPEN, Operation.LOCK}
+        if isinstance(verdict, Granted) and moves and self._acts.full:
+            verdict = Denied(Denial.BACK_OFF)
+        if isinstance(verdict, Denied):
+            core.deny(How.BLE, verdict.denial, claims.cti)
+            self._answer(session, verdict.denial)
+            self._close(session)
+            return
+        if not moves:
+            core.flash.put(held.record())
+            self._answer(session, None)
+            self._open_channel(session, everything=True)
+            return
+        if held.raise_for(claims, verdict):
+            core.journal(What.EPOCH_RAISED, How.BLE, claims.cti, held.record())
+        self._acts.begin(
+            Act(
+                operation=attempt.operation,
+                how=How.BLE,
+                subject=claims.cti,
+                before=held.record(),
+                settle=lambda _done, _number: {},
+                answer=partial(self._moved, session),
+            )
+        )
+
+    def _moved(self, session: _Session, done: Done) -> None:
+        denial = Denial.TORN if done.torn else done.denial
+        self._answer(session, denial)
+        if denial is None:
+            self._open_channel(session, everything=not self._core.broker_up)
+        else:
+            self._close(session)
+
+    # ---- after M4
+
+    def _open_channel(self, session: _Session, *, everything: bool) -> None:
+        """Parcels from now on; with `everything`, the phone takes our reports along."""
+        core = self._core
+        if session.connection not in self._sessions or session.handshake is None:
+            return
+        session.channel = session.handshake.channel()
+        session.state = _State.OPEN
+        session.until = core.at.mono + IDLE_MS
+        if everything:
+            self._report(session, core.hello())
+            after = 0
+            for _ in range(PARCELS):
+                entries = core.ring.batch(after, PARCEL_ENTRIES)
+                if not entries:
+                    break
+                self._report(session, JournalBatch(entries))
+                after = entries[-1].number
+
+    def _parcel(self, session: _Session, channel: Channel, data: bytes) -> None:
+        parcel = channel.unpack(data)
+        session.until = self._core.at.mono + IDLE_MS
+        if parcel.kind is ParcelKind.COMMAND:
+            self._server.command(parcel.content, partial(self._report, session), acts=False)
+
+    def _report(self, session: _Session, report: Report) -> None:
+        if session.channel is not None and session.connection in self._sessions:
+            parcel = Parcel(ParcelKind.REPORT, self._core.seal(report))
+            self._send(session, session.channel.pack(parcel))
+
+    def _answer(self, session: _Session, denial: Denial | None) -> None:
+        core = self._core
+        if session.connection in self._sessions and session.handshake is not None:
+            answer = Answer(air_code(denial), core.bolt, core.now, core.ring.head)
+            self._send(session, session.handshake.answer(answer))
+
+    # ---- ends
+
+    def _refuse(self, session: _Session, denial: Denial) -> None:
+        """Journal why, say `7F` (or nothing, once more has been said), and hang up."""
+        self._core.deny(How.BLE, denial, session.subject)
+        if session.state is _State.OPEN:
+            self._close(session)
+            return
+        delay = 0
+        if session.state is _State.HANDSHAKE and denial is not Denial.TIMED_OUT:
+            delay = self._back_off.failed(self._core.at.mono)
+        waiting = sum(s.state is _State.HELD_BACK for s in self._sessions.values())
+        if delay and waiting < HELD_BACK:
+            session.state = _State.HELD_BACK
+            session.until = self._core.at.mono + delay
+        else:
+            self._burn(session)
+
+    def _burn(self, session: _Session) -> None:
+        self._send(session, REFUSAL)
+        self._close(session)
+
+    def _send(self, session: _Session, data: bytes) -> None:
+        self._core.emit(RadioSend(session.connection, data))
+
+    def _close(self, session: _Session) -> None:
+        self._sessions.pop(session.connection, None)
+        self._core.emit(RadioClose(session.connection))
