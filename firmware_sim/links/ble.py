@@ -27,13 +27,18 @@ from bumble.gatt import (
 from bumble.host import Host
 from bumble.transport.common import AsyncPipeSink
 
+from firmware_sim.core.events import RadioBroken, RadioConnected, RadioGone, RadioMessage
 from lockserver.protocol import gatt
+from lockserver.protocol.errors import RemoteError
+from lockserver.protocol.framing import Fragmenter, Reassembler
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from bumble.device import Connection
     from bumble.transport.common import TransportSink, TransportSource
+
+    from firmware_sim.core.events import Event
 
 #: Phones at one door at once; a further one is hung up on, and tries again.
 CONNECTIONS_LIMIT = 4
@@ -152,6 +157,11 @@ class Peripheral:
                 await self.device.stop_advertising()
         await self.device.power_off()
 
+    @property
+    def on(self) -> bool:
+        """Whether the radio has power."""
+        return self._on
+
     def send(self, connection: int, data: bytes) -> None:
         """Notify `data` (one fragment), or keep it for the peer's next read."""
         peer = self._peers.get(connection)
@@ -264,3 +274,80 @@ def advertisement(tag: bytes, *, claimable: bool) -> bytes:
         ]
     )
     return bytes(data)
+
+
+class BleLink:
+    """Binds a peripheral to a lock: fragments on air, whole messages inside."""
+
+    def __init__(self, feed: Callable[[Event], None]) -> None:
+        self._feed = feed
+        self._peripheral: Peripheral | None = None
+        self._streams: dict[int, Reassembler] = {}
+        self._advertised = b""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def attach(self, peripheral: Peripheral) -> None:
+        """Use this peripheral; `start` it after the lock has said what to advertise."""
+        self._peripheral = peripheral
+
+    async def start(self) -> None:
+        """Power the radio."""
+        if self._peripheral is not None:
+            await self._peripheral.start(self._advertised)
+
+    async def stop(self) -> None:
+        """Fall silent."""
+        if self._peripheral is not None:
+            await self._peripheral.stop()
+        self._streams.clear()
+
+    # ---- from the radio
+
+    def connected(self, connection: int, _mtu: int) -> None:
+        """A phone has connected."""
+        self._streams[connection] = Reassembler()
+        self._feed(RadioConnected(connection))
+
+    def received(self, connection: int, data: bytes) -> bool:
+        """A phone has written a fragment."""
+        stream = self._streams.get(connection)
+        if stream is None:
+            return False
+        try:
+            messages = stream.push(data)
+        except RemoteError:
+            self._streams.pop(connection, None)
+            self._feed(RadioBroken(connection))
+            return True
+        for message in messages:
+            self._feed(RadioMessage(connection, message))
+        return True
+
+    def disconnected(self, connection: int) -> None:
+        """A phone has left."""
+        self._streams.pop(connection, None)
+        self._feed(RadioGone(connection))
+
+    # ---- from the lock
+
+    def send(self, connection: int, data: bytes) -> None:
+        """Send a whole message."""
+        if self._peripheral is not None:
+            for fragment in Fragmenter(self._peripheral.mtu(connection)).split(data):
+                self._peripheral.send(connection, fragment)
+
+    def close(self, connection: int) -> None:
+        """Hang up, after what was sent."""
+        self._streams.pop(connection, None)
+        if self._peripheral is not None:
+            self._peripheral.close(connection)
+
+    def advertise(self, tag: bytes, *, claimable: bool) -> None:
+        """Advertise from now on."""
+        self._advertised = advertisement(tag, claimable=claimable)
+        if self._peripheral is not None and self._peripheral.on:
+            task = asyncio.get_running_loop().create_task(
+                self._peripheral.advertise(self._advertised)
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,223 @@
+"""Drives one lock in an event loop: time, motor, radio and broker around the core.
+
+The lock's two clocks are the process's own, bent by drift that the control may set. A power cut ends
+the lock at once; what was in its flash is there when it is switched on again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from firmware_sim.core.core import Settings
+from firmware_sim.core.events import (
+    Advertise,
+    BoltReport,
+    Effect,
+    Event,
+    IdentityChanged,
+    MoveBolt,
+    Publish,
+    RadioClose,
+    RadioSend,
+    SenseBolt,
+    Tick,
+)
+from firmware_sim.core.flash import Flash, PowerCutError
+from firmware_sim.core.lock import Lock
+from firmware_sim.core.rtc import Moment
+from lockserver.protocol.bolt import BoltState
+
+if TYPE_CHECKING:
+    from firmware_sim.core.flash import Medium
+    from firmware_sim.core.identity import FactoryIdentity, Identity
+
+
+class Radio(Protocol):
+    """Where messages to phones go."""
+
+    def send(self, connection: int, data: bytes) -> None:
+        """Send a whole message."""
+
+    def close(self, connection: int) -> None:
+        """Hang up."""
+
+    def advertise(self, tag: bytes, *, claimable: bool) -> None:
+        """Advertise from now on."""
+
+
+class Broker(Protocol):
+    """Where reports go."""
+
+    def publish(self, data: bytes) -> None:
+        """Send a report, or lose it."""
+
+    def identity(self, identity: Identity) -> None:
+        """Connect as this lock from now on."""
+
+
+@dataclass(slots=True)
+class Mechanics:
+    """The bolt, and how long its motor takes."""
+
+    state: BoltState = BoltState.LOCKED
+    motor_ms: int = 0
+    moves: int = 0
+    openings: int = 0
+    jammed: bool = False
+
+    def move(self, to: BoltState) -> BoltState:
+        """Drive the bolt; what the sensor says then."""
+        if self.jammed:
+            return BoltState.JAMMED
+        if to is not self.state:
+            self.moves += 1
+            self.openings += to is BoltState.UNLOCKED
+        self.state = to
+        return to
+
+
+@dataclass(slots=True)
+class Clocks:
+    """The two oscillators, from this process's own clocks, bent by parts per million."""
+
+    chip_ppm: float = 0.0
+    chip_shift: float = 0.0
+    chip_lost: bool = False
+    _since: float = field(default_factory=time.time)
+    _boot: float = field(default_factory=time.monotonic)
+
+    def bend(self, ppm: float) -> None:
+        """From now on the chip runs fast (or slow) by `ppm`; its reading does not jump."""
+        now = time.time()
+        self.chip_shift += (now - self._since) * self.chip_ppm / 1e6
+        self._since = now
+        self.chip_ppm = ppm
+
+    def reboot(self) -> None:
+        """The processor's timer starts anew."""
+        self._boot = time.monotonic()
+
+    def now(self) -> Moment:
+        """What the lock reads."""
+        wall = time.time()
+        chip = wall + self.chip_shift + (wall - self._since) * self.chip_ppm / 1e6
+        mono = round((time.monotonic() - self._boot) * 1000)
+        return Moment(mono, None if self.chip_lost else int(chip))
+
+
+class Driver:
+    """One lock, switched on and off."""
+
+    def __init__(
+        self,
+        factory: FactoryIdentity,
+        medium: Medium,
+        *,
+        settings: Settings | None = None,
+        motor_ms: int = 0,
+    ) -> None:
+        self.factory = factory
+        self.mechanics = Mechanics(motor_ms=motor_ms)
+        self.clocks = Clocks()
+        self.radio: Radio | None = None
+        self.broker: Broker | None = None
+        self.lock: Lock | None = None
+        self._medium = medium
+        self._settings = settings
+        self._timer: asyncio.TimerHandle | None = None
+        self._advertised: Advertise | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether the lock has power."""
+        return self.lock is not None
+
+    def power_on(self) -> None:
+        """Boot. The links are attached already."""
+        self.clocks.reboot()
+        self.lock = Lock(
+            Flash(self._medium), self.factory, secrets.token_bytes, self.clocks.now(), self._settings
+        )
+        self.feed(Tick())
+        if self.lock is not None and self.lock.identity is not None and self.broker is not None:
+            self.broker.identity(self.lock.identity)
+
+    def power_off(self) -> None:
+        """The plug is pulled: nothing is said to anybody."""
+        self.lock = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def feed(self, event: Event) -> None:
+        """Let the lock see an event and carry out what it does."""
+        todo: list[Event] = [event]
+        while todo and self.lock is not None:
+            try:
+                effects = self.lock.step(todo.pop(0), self.clocks.now())
+            except PowerCutError:
+                self.power_off()
+                return
+            for effect in effects:
+                todo += self._carry_out(effect)
+        self._set_timer()
+
+    def advertise_again(self) -> None:
+        """Tell a radio that was just attached what to advertise."""
+        if self._advertised is not None and self.radio is not None:
+            self.radio.advertise(self._advertised.tag, claimable=self._advertised.claimable)
+
+    def _carry_out(self, effect: Effect) -> list[Event]:
+        match effect:
+            case MoveBolt(to):
+                return self._move(to)
+            case SenseBolt():
+                return [BoltReport(self.mechanics.state)]
+            case RadioSend(connection, data) if self.radio is not None:
+                self.radio.send(connection, data)
+            case RadioClose(connection) if self.radio is not None:
+                self.radio.close(connection)
+            case Advertise(tag, claimable):
+                self._advertised = effect
+                if self.radio is not None:
+                    self.radio.advertise(tag, claimable=claimable)
+            case Publish(data) if self.broker is not None:
+                self.broker.publish(data)
+            case IdentityChanged() if self.broker is not None:
+                identity = None if self.lock is None else self.lock.identity
+                if identity is not None:
+                    self.broker.identity(identity)
+            case _:
+                pass
+        return []
+
+    def _move(self, to: BoltState) -> list[Event]:
+        if self.mechanics.motor_ms == 0:
+            return [BoltReport(self.mechanics.move(to))]
+        lock = self.lock
+
+        def arrived() -> None:
+            state = self.mechanics.move(to)
+            if self.lock is lock:  # a motor that turns while the power goes has moved all the same
+                self.feed(BoltReport(state))
+
+        asyncio.get_running_loop().call_later(self.mechanics.motor_ms / 1000, arrived)
+        return []
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.lock is None:
+            return
+        due = self.lock.deadline()
+        if due is None:
+            return
+        wait = max(due - self.clocks.now().mono, 1) / 1000
+        with contextlib.suppress(RuntimeError):  # no loop: somebody drives by hand
+            self._timer = asyncio.get_running_loop().call_later(wait, self.feed, Tick())

@@ -1,0 +1,48 @@
+"""What may go wrong at a door, in words for a person. Each has a stable `code`."""
+
+from __future__ import annotations
+
+
+class PhoneError(Exception):
+    """Root of these. `code` is stable."""
+
+    code = "phone_error"
+
+
+class NoSuchDoorError(PhoneError):
+    """No lock in reach answers to this name."""
+
+    code = "no_such_door"
+
+
+class DoorGoneError(PhoneError):
+    """The connection ended, or the lock said nothing in time."""
+
+    code = "door_gone"
+
+
+class NoKeyError(PhoneError):
+    """This phone holds no key for that door."""
+
+    code = "no_key"
+
+
+class RefusedError(PhoneError):
+    """The lock refused before the credential had verified (`7F`), or with the coarse code given."""
+
+    code = "refused"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class ServerRefusedError(PhoneError):
+    """The server answered with a problem document (RFC 9457)."""
+
+    code = "server_refused"
+
+    def __init__(self, status: int, problem: str) -> None:
+        super().__init__(f"{status} {problem}")
+        self.status = status
+        self.problem = problem
