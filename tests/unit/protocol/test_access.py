@@ -98,7 +98,7 @@ def wrong() -> set[str]:
     return {case.name for case in cases() if told(case) != EXPECTED[case.name]}
 
 
-def test_L04_L40_every_verdict_is_the_expected_one() -> None:  # noqa: N802 - the laws' ids
+def test_L04_L40_every_verdict_is_the_expected_one() -> None:
     assert {case.name for case in cases()} == set(EXPECTED)
     assert wrong() == set()
 
@@ -128,7 +128,7 @@ def _mutant_drift_added(c: Claims, clock: access.ClockView) -> Denial | None:
 
 
 @pytest.mark.parametrize("mutant", [_mutant_closed_until, _mutant_open_from, _mutant_drift_added])
-def test_L04_L40_mutant_of_the_window_is_caught(  # noqa: N802 - the laws' ids
+def test_L04_L40_mutant_of_the_window_is_caught(
     mutant: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "_window", mutant)
@@ -138,22 +138,20 @@ def test_L04_L40_mutant_of_the_window_is_caught(  # noqa: N802 - the laws' ids
 @pytest.mark.parametrize(
     "check", ["_audience", "_window", "_revocation", "_epoch", "_capability", "_schedule", "_occupied"]
 )
-def test_L04_mutant_without_one_check_is_caught(  # noqa: N802 - the law's id
-    check: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_L04_mutant_without_one_check_is_caught(check: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, check, lambda *_: None)
     assert wrong()
 
 
 @pytest.mark.parametrize("first_minute", [0, 4 * 1440 - 1, 6 * 1440])
-def test_L40_mutant_week_that_starts_elsewhere_is_caught(  # noqa: N802 - the law's id
+def test_L40_mutant_week_that_starts_elsewhere_is_caught(
     first_minute: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "_EPOCH_MINUTE", first_minute)
     assert wrong()
 
 
-def test_L40_window_allows_is_half_open() -> None:  # noqa: N802 - the law's id
+def test_L40_window_allows_is_half_open() -> None:
     held = cast_claims(nbf=LEAP, exp=LEAP + 60, iat=LEAP)
     assert [window_allows(held, LEAP + d) for d in (-1, 0, 59, 60)] == [False, True, True, False]
     never = replace(held, schedule=Schedule(0, ((0, 1),)))

@@ -244,19 +244,19 @@ def replay_is_taken(make_lock: Callable[[], LockHandshake]) -> bool:
     return code_of(lambda: lock.receive(m3, TRUST)) is None
 
 
-def test_L02_replay_in_another_session_same_and_other_lock() -> None:  # noqa: N802 - the law's id
+def test_L02_replay_in_another_session_same_and_other_lock() -> None:
     assert not replay_is_taken(lambda: lock_side("second session"))
     other = replace(INFO, lock_id=OTHER_LOCK_ID)
     assert not replay_is_taken(lambda: lock_side("second session", OTHER_LOCK, other))
     assert not replay_is_taken(lambda: lock_side("second session", LOCK, other))
 
 
-def test_L02_replay_in_the_same_session() -> None:  # noqa: N802 - the law's id
+def test_L02_replay_in_the_same_session() -> None:
     _, m3, lock = recorded()
     assert code_of(lambda: lock.receive(m3, TRUST)) is Denial.WRONG_STATE
 
 
-def test_L02_mutant_lock_that_uses_its_ephemeral_key_again() -> None:  # noqa: N802 - the law's id
+def test_L02_mutant_lock_that_uses_its_ephemeral_key_again() -> None:
     assert replay_is_taken(lambda: lock_side("lock"))  # the label of the recorded run: same key
 
 
@@ -300,17 +300,17 @@ def false_locks() -> dict[str, Callable[[bytes], bytes]]:
 
 
 @pytest.mark.parametrize("name", list(false_locks()))
-def test_L03_no_credential_before_the_lock_is_proved(name: str) -> None:  # noqa: N802 - the law's id
+def test_L03_no_credential_before_the_lock_is_proved(name: str) -> None:
     assert not phone_trusts(false_locks()[name])
 
 
-def test_L03_mutant_phone_that_skips_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_L03_mutant_phone_that_skips_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handshake, "verify", lambda *_: True)
     assert phone_trusts(false_locks()["own key"])
     assert phone_trusts(false_locks()["man in the middle"])
 
 
-def test_L03_mutant_phone_that_skips_the_lock_id(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_L03_mutant_phone_that_skips_the_lock_id(monkeypatch: pytest.MonkeyPatch) -> None:
     real = handshake._read_info
     monkeypatch.setattr(handshake, "_read_info", lambda data: replace(real(data), lock_id=LOCK_ID))
     assert phone_trusts(false_locks()["right key, other id"])
@@ -328,11 +328,11 @@ def carried_over(holder: Signer = HOLDER.signer) -> Denial | None:
     return code_of(lambda: honest.receive(b"\x03" + thief._seal(3, captured), TRUST))
 
 
-def test_L03_the_holders_proof_is_bound_to_both_keys_and_the_lock() -> None:  # noqa: N802 - the law's id
+def test_L03_the_holders_proof_is_bound_to_both_keys_and_the_lock() -> None:
     assert carried_over() is Denial.BAD_PROOF
 
 
-def test_L03_mutant_proof_without_the_transcript(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_L03_mutant_proof_without_the_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
     def without(message: bytes) -> bytes:
         """As if "LK1 phone" were signed over no transcript at all."""
         prefix = b"LK1 phone"
@@ -380,14 +380,14 @@ def pooled() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", list(pooled()))
-def test_L05_pooled_material_forges_nothing(name: str) -> None:  # noqa: N802 - the law's id
+def test_L05_pooled_material_forges_nothing(name: str) -> None:
     phone, lock = greeted()
     m3 = phone.request(pooled()[name], Operation.UNLOCK, HOLDER.signer)
     code = code_of(lambda: lock.receive(m3, TRUST))
     assert code is (Denial.BAD_PROOF if name == "another's credential" else Denial.BAD_ISSUER)
 
 
-def test_L05_mutant_lock_that_skips_the_holders_proof(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_L05_mutant_lock_that_skips_the_holders_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     phone, lock = greeted()
     m3 = phone.request(pooled()["another's credential"], Operation.UNLOCK, HOLDER.signer)
     monkeypatch.setattr(handshake, "verify", lambda *_: True)
@@ -408,7 +408,7 @@ def test_the_operation_cannot_be_changed_by_who_holds_the_session_key() -> None:
 # --------------------------------------------------------------------------------- L-07 downgrade
 
 
-def test_L07_another_version_is_refused_before_anything_else() -> None:  # noqa: N802 - the law's id
+def test_L07_another_version_is_refused_before_anything_else() -> None:
     m1 = phone_side().hello()
     for version in (0, 2, 255):
         assert code_of(partial(lock_side().greet, m1[:1] + bytes([version]) + m1[2:])) is Denial.BAD_VERSION
@@ -431,11 +431,11 @@ def downgrade_succeeds(monkeypatch: pytest.MonkeyPatch) -> bool:
     return code_of(lambda: phone.receive_m2(m2)) is None
 
 
-def test_L07_the_version_is_inside_the_signed_transcript(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_L07_the_version_is_inside_the_signed_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not downgrade_succeeds(monkeypatch)
 
 
-def test_L07_mutant_transcript_without_the_version(monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
+def test_L07_mutant_transcript_without_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     real = curve.sha256
 
     def without_version(*parts: bytes) -> bytes:
@@ -445,7 +445,7 @@ def test_L07_mutant_transcript_without_the_version(monkeypatch: pytest.MonkeyPat
     assert downgrade_succeeds(monkeypatch)
 
 
-def test_L07_a_plain_or_short_frame_is_no_command() -> None:  # noqa: N802 - the law's id
+def test_L07_a_plain_or_short_frame_is_no_command() -> None:
     for frame in (b"", b"\x03", b"\x03" + bytes(15), b"\x03" + encode([CREDENTIAL, [], 1, bytes(64)])):
         _, lock = greeted()
         assert code_of(partial(lock.receive, frame, TRUST)) is not None

@@ -89,7 +89,7 @@ def test_minutes_of_the_week_as_the_calendar_has_them(row: dict[str, int]) -> No
 
 
 @pytest.mark.parametrize("row", load("codec.json")["refuse"], ids=lambda r: r["name"])
-def test_L07_an_encoding_that_is_not_the_one_is_refused(row: dict[str, str]) -> None:  # noqa: N802 - the law's id
+def test_L07_an_encoding_that_is_not_the_one_is_refused(row: dict[str, str]) -> None:
     with pytest.raises(RemoteError):
         codec.decode(bytes.fromhex(row["hex"]))
 
