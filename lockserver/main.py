@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -124,14 +125,18 @@ def _demo(given: argparse.Namespace) -> int:
 
 def _sim(_given: argparse.Namespace, rest: list[str]) -> int:
     from firmware_sim.main import main as simulate
+    from lockserver.run.serve import ReadyOnStdout
 
-    return simulate(rest)
+    with contextlib.redirect_stdout(ReadyOnStdout(sys.stdout)):
+        return simulate(rest)
 
 
 def _province(_given: argparse.Namespace, rest: list[str]) -> int:
+    from lockserver.run.serve import ReadyOnStdout
     from police_sync.mock_province.main import main as province
 
-    return province(rest)
+    with contextlib.redirect_stdout(ReadyOnStdout(sys.stdout)):
+        return province(rest)
 
 
 def _migrate(_given: argparse.Namespace) -> int:

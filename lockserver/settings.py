@@ -61,15 +61,11 @@ class Settings(BaseSettings):
     database_pool: PositiveInt = 8
 
     broker_url: str = Field("mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://")
-    broker_user: str | None = None
-    broker_password: SecretStr | None = None
     broker_ca: Path | None = Field(None, description="PEM; for mqtts")
     broker_certificate: Path | None = Field(None, description="PEM, the bridge's client certificate")
     broker_key: Path | None = None
     broker_public_url: str | None = Field(None, description="where locks find the broker, if elsewhere")
-    nats_url: str | None = Field(None, description="for the auth callout; none when the broker is not NATS")
-    nats_auth_password: SecretStr | None = None
-    nats_system_password: SecretStr | None = None
+    nats_url: str | None = Field(None, description="for the auth callout; none where the broker is not NATS")
     bridge_number: int = Field(1, ge=1, le=64)
     bridge_count: int = Field(1, ge=1, le=64, description="bridges share the 64 shards")
 
@@ -102,10 +98,6 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        if self.nats_url and not (self.nats_auth_password and self.nats_system_password):
-            raise ValueError(
-                "nats_url needs nats_auth_password and nats_system_password (the auth callout's users)"
-            )
         if self.bridge_number > self.bridge_count:
             raise ValueError("bridge_number must not exceed bridge_count")
         if bool(self.broker_certificate) != bool(self.broker_key):

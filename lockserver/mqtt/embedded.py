@@ -104,7 +104,9 @@ class EmbeddedNats:
         program = _program()
         for port in (self.mqtt_port, self.nats_port):
             if not is_free(port):
-                raise EmbeddedNatsError(f"port {port} is taken: stop what listens there, or choose another port")
+                raise EmbeddedNatsError(
+                    f"port {port} is taken: stop what listens there, or choose another port"
+                )
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for old in self.folder.glob("store-*"):
@@ -114,8 +116,12 @@ class EmbeddedNats:
             config.touch(mode=0o600)
             config.write_text(self._config(store))
         except PermissionError as error:
-            raise EmbeddedNatsError(f"cannot write {error.filename}: choose another folder, --data DIR") from None
-        self._server = Leashed([str(program), "--config", str(config)], log=self.log, cwd=self.folder, grace=STOP_S)
+            raise EmbeddedNatsError(
+                f"cannot write {error.filename}: choose another folder, --data DIR"
+            ) from None
+        self._server = Leashed(
+            [str(program), "--config", str(config)], log=self.log, cwd=self.folder, grace=STOP_S
+        )
         deadline = time.monotonic() + START_S
         while not (_answers(self.nats_port) and _answers(self.mqtt_port)):
             if self._server.poll() is not None or time.monotonic() > deadline:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
@@ -32,6 +33,35 @@ def announce(**facts: object) -> None:
         return
     with os.fdopen(int(descriptor), "w", encoding="utf-8") as line:
         line.write(json.dumps(facts) + "\n")
+
+
+class ReadyOnStdout(io.TextIOBase):
+    """Stdout of a program that says on it, by its first line of JSON, that it serves.
+
+    The mock province and the simulated locks know no supervisor; that line is handed to it, and printed too.
+    """
+
+    def __init__(self, stdout: TextIO) -> None:
+        self._stdout = stdout
+        self._line = ""
+        self._told = False
+
+    def write(self, text: str) -> int:
+        """Print; announce the first complete line that is JSON."""
+        if not self._told:
+            self._line += text
+            *lines, self._line = self._line.split("\n")
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    facts = json.loads(line)
+                    announce(**facts)
+                    self._told = True
+                    break
+        return self._stdout.write(text)
+
+    def flush(self) -> None:
+        """Pass on."""
+        self._stdout.flush()
 
 
 def run(main: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
