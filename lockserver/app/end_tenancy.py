@@ -16,14 +16,17 @@ from lockserver.domain.canonical import dumps
 from lockserver.domain.duties import Duty
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.ids import uuid7
-from lockserver.domain.registration import Registration, departure_body
+from lockserver.domain.registration import (
+    DEPARTURE_GROUND,
+    PROVINCE,
+    LedgerEntry,
+    Registration,
+    departure_body,
+)
 from lockserver.domain.tenancy import EndReason, Tenancy
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.sealed import Box, box_info, seal
 from lockserver.protocol.wish import WishOperation
-
-_FILED = frozenset({"departed", "withdrawn"})
-"""Registrations that the province has closed: nothing is left to report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ async def _close(
         if lock is not None:
             lock_ids.add(lock.id)
     for registration in await work.filings.of_tenancy(ended.id):
-        if registration.state not in _FILED:
+        if registration.state != "withdrawn":  # that one was filed in error: nobody arrived
             await _report_departure(work, random, now, ended, registration)
     reason: EndReason | None = ended.end_reason
     await work.audit.write(actor, "end_tenancy", f"tenancy:{ended.id}", reason=str(reason))
@@ -101,6 +104,7 @@ async def _report_departure(
 ) -> None:
     """Write the duty and its filing, sealed to the relay; it holds no personal field."""
     clock = statutes.departure(now)
+    known = registration.state == "departed"  # an officer deregistered him before we could
     await work.duties.add(
         Duty(
             id=uuid7(now, random(10)),
@@ -112,9 +116,12 @@ async def _report_departure(
             rule_version=clock.rule_version,
             due_at=clock.due_at,
             provisional=clock.provisional,
-            state="filed",
+            state="fulfilled" if known else "filed",
+            fulfilled_at=now if known else None,
         )
     )
+    if known:
+        return
     version = await work.outbox.next_seq(registration.client_no)
     body = dumps(
         departure_body(
@@ -139,6 +146,18 @@ async def _report_departure(
         )
     )
     await work.filings.raise_version(registration.id, version)
+    await work.ledger.write(
+        LedgerEntry(
+            id=uuid7(now, random(10)),
+            holder_id=registration.holder_id,
+            at=now,
+            to_whom=PROVINCE,
+            ground=DEPARTURE_GROUND,
+            registration_id=registration.id,
+            field_names=["departed_on", "departure_reason"],
+            digests={"content": "sha-256:" + hashlib.sha256(body).hexdigest()},
+        )
+    )
 
 
 async def find_tenancy(work: UnitOfWork, holder_id: UUID, tenancy_id: UUID) -> tuple[Tenancy, bool]:

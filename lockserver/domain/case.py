@@ -22,6 +22,8 @@ Outcome = Literal["approved", "review", "declined"]
 PartKind = Literal["front", "back", "selfie", "confirmation", "declaration", "staff_check"]
 ImageKind = Literal["front", "back", "selfie"]
 PartState = Literal["received", "read", "refused"]
+Reason = dict[str, str]
+"""One reason of a verdict: step, code, outcome, and field and advice where there are some."""
 
 ATTEMPTS_MAX = 5
 """Uploads of one image in one case: enough for bad light, too few for trying faces."""
@@ -73,7 +75,7 @@ class OpenCase:
     consent_face_at: datetime | None = None
     consent_face_withdrawn_at: datetime | None = None
     outcome: Outcome | None = None
-    reasons: list[str] | None = None
+    reasons: list[Reason] | None = None
     repeat_step: str | None = None
     scores: dict[str, object] | None = None
     draft: bytes | None = None
@@ -185,6 +187,10 @@ class Case(OpenCase):
         state: CaseState = "open" if self.confirmed_digest is None else "confirmed"
         return replace(self, state=state, outcome=None, reasons=None, repeat_step=None, scores=None)
 
+    def drafted(self, draft: bytes) -> "Case":
+        """Return the case with the recognised fields, sealed to the tenant's phone."""
+        return replace(self, draft=draft)
+
     def confirmed(self, digest: bytes) -> "Case":
         """Return the case with its confirmed fields, as their keyed digest."""
         return replace(
@@ -199,7 +205,7 @@ class Case(OpenCase):
     def judged(
         self,
         outcome: Outcome,
-        reasons: Sequence[str],
+        reasons: Sequence[Reason],
         repeat_step: str | None,
         scores: dict[str, object] | None,
     ) -> "Case":
@@ -212,6 +218,23 @@ class Case(OpenCase):
             repeat_step=repeat_step,
             scores=scores,
         )
+
+    def settled_by_staff(self, digest: bytes, draft: bytes) -> "Case":
+        """Return the case approved on the word of staff, without a face."""
+        return replace(
+            self,
+            route="staff",
+            state="approved",
+            outcome="approved",
+            confirmed_digest=digest,
+            draft=draft,
+            reasons=None,
+            repeat_step=None,
+        )
+
+    def submitted(self) -> "Case":
+        """Return the case once its registration is filed."""
+        return replace(self, state="submitted")
 
     def destroyed(self, at: datetime, receipt: bytes) -> "Case":
         """Return the case without key, draft or scores, and with the receipt of that."""

@@ -24,6 +24,9 @@ RegistrationState = Literal[
     "withdrawn",
 ]
 CONTRACT_VERSION = "1"
+PROVINCE = "浙江省流动人口居住信息管理系统"
+ARRIVAL_GROUND = "浙江省流动人口居住登记条例 arts 7, 9; 个人信息保护法 art 13 (3)"
+DEPARTURE_GROUND = "浙江省流动人口居住登记条例 art 9; 个人信息保护法 art 13 (3)"
 RESIDENT_CARD = "111"
 """居民身份证, GA/T 2000.156."""
 

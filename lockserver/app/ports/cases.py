@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
-from lockserver.domain.case import Case, CasePart, OpenCase, Outcome, PartKind
+from lockserver.domain.case import Case, CasePart, OpenCase, Outcome, PartKind, Reason
 from lockserver.domain.identity import IdentityFields
 from lockserver.domain.registration import LedgerEntry, Registration
 
@@ -80,7 +80,7 @@ class CaseFiles(Rows[Case], Protocol):
         verdict_id: UUID,
         case: Case,
         outcome: Outcome,
-        reasons: Sequence[str],
+        codes: Sequence[str],
     ) -> None:
         """Write what was concluded about the case's phone, for the issuer to read."""
         ...
@@ -126,56 +126,64 @@ class Ledger(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class RecognitionBusyError(Exception):
+    """No process is free now; nothing was looked at, and the same may be asked again."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SideReading:
     """What was recognised on one side of a card.
 
-    `fields` are the side's own fields as text. `refusal` is set when the side must be brought again:
-    a stable code (``image.blurred``, ``document.check_digit`` …), and the advice a person reads.
+    `fields`: texts by name. `refusal`: set when the side must be brought again, with a stable code and
+    an advice code that pages put into words. `kept`: what judging needs of it, opaque.
     """
 
     fields: Mapping[str, str]
+    kept: bytes
     refusal: str | None = None
     advice: str | None = None
-    scores: Mapping[str, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How much a selfie is like the portrait on the card; `refusal` as in `Reading`."""
+@dataclass(frozen=True, slots=True, repr=False)
+class FaceReading:
+    """One selfie against the portrait on the same person's document; as `SideReading`."""
 
-    score: float | None
+    kept: bytes
     refusal: str | None = None
     advice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """approved | review | declined, why, and the one step that may be repeated."""
+    """approved | review | declined, the reasons with their codes, and the one step to repeat."""
 
     outcome: Outcome
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     repeat_step: str | None
-    advice: str | None = None
+    scores: Mapping[str, float]
 
 
 class Recogniser(Protocol):
-    """Looks at images in a bounded pool of processes; keeps none."""
+    """Looks at images in a bounded pool of processes, and keeps none. 1:1 only: no gallery exists.
 
-    async def read(self, image: bytes, side: Literal["front", "back"], today: date) -> Reading:
+    Raises RecognitionBusyError. An image that breaks a process is a refusal, never repeated.
+    """
+
+    async def read_side(self, side: Literal["front", "back"], image: bytes) -> SideReading:
         """Read one side of a resident identity card."""
         ...
 
-    async def compare(self, front: bytes, selfie: bytes) -> Comparison:
-        """Compare a selfie with the portrait on the same person's own document: 1:1, never 1:N."""
+    async def compare(self, front_kept: bytes, selfie: bytes) -> FaceReading:
+        """Compare a selfie with the portrait that was found on the front."""
         ...
 
     def judge(
         self,
-        recognised: IdentityFields,
+        front_kept: bytes,
+        back_kept: bytes,
+        face_kept: bytes | None,
         confirmed: IdentityFields,
-        comparison: Comparison,
         today: date,
     ) -> Judgement:
-        """Judge a case from what was read, what its holder confirmed, and the comparison."""
+        """Judge what was read against what its holder confirmed; `today` is Shanghai's."""
         ...

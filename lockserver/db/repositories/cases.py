@@ -17,6 +17,9 @@ _parts = table_of(CasePartRow)
 _verdicts = table_of(VerdictRow)
 _registrations = table_of(RegistrationRow)
 
+HELD_S = 180
+"""Longer than recognition may take with everybody before it in the queue."""
+
 _TOUCHED = (
     "route",
     "consent_document_at",
@@ -37,9 +40,7 @@ class Parts(Rows[CasePart]):
 
 
 async def _tell(connection: AsyncConnection, case_id: UUID) -> None:
-    await connection.execute(
-        text("SELECT pg_notify('case_changed', :case)"), {"case": str(case_id)}
-    )
+    await connection.execute(text("SELECT pg_notify('case_changed', :case)"), {"case": str(case_id)})
 
 
 class Cases(Rows[OpenCase]):
@@ -50,9 +51,7 @@ class Cases(Rows[OpenCase]):
 
     async def open(self, case: OpenCase) -> None:
         """Insert a fresh case; its first instant is the database's."""
-        await self.run(
-            insert(self.table).values({name: getattr(case, name) for name in _OPENED})
-        )
+        await self.run(insert(self.table).values({name: getattr(case, name) for name in _OPENED}))
 
     async def touch(self, case: OpenCase) -> None:
         """Write route, consents and the instant of the last touch, and tell who watches."""
@@ -94,9 +93,7 @@ class CaseFiles(Rows[Case]):
     async def parts(self, case_id: UUID) -> Sequence[CasePart]:
         """Return what was brought, in order."""
         rows = Parts(self.connection)
-        return await rows.all(
-            rows.select().where(_parts.c.case_id == case_id).order_by(_parts.c.id)
-        )
+        return await rows.all(rows.select().where(_parts.c.case_id == case_id).order_by(_parts.c.id))
 
     async def save_part(self, part: CasePart) -> None:
         """Write a part's sealed bytes, state, code and advice."""
@@ -111,13 +108,13 @@ class CaseFiles(Rows[Case]):
         statement = update(_parts).where(_parts.c.case_id == case_id, _parts.c.sealed.is_not(None))
         if kind is not None:
             statement = statement.where(_parts.c.kind == kind)
-        blanked = await self.connection.execute(
-            statement.values(sealed=None).returning(_parts.c.digest)
-        )
+        blanked = await self.connection.execute(statement.values(sealed=None).returning(_parts.c.digest))
         return [bytes(digest) for digest in blanked.scalars()]
 
     async def claim_received(self) -> CasePart | None:
         """Return and hold the oldest part nobody has worked on, skipping those held elsewhere."""
+        # The part is held while it is looked at; a pool's wait may outlast the usual idle limit.
+        await self.connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{HELD_S}s'"))
         rows = Parts(self.connection)
         return await rows.first(
             rows.select()
@@ -164,9 +161,7 @@ class CaseFiles(Rows[Case]):
     async def _ids(self, statement: Select[Any]) -> Sequence[UUID]:
         return list((await self.connection.execute(statement)).scalars())
 
-    async def add_verdict(
-        self, verdict_id: UUID, case: Case, outcome: Outcome, reasons: Sequence[str]
-    ) -> None:
+    async def add_verdict(self, verdict_id: UUID, case: Case, outcome: Outcome, codes: Sequence[str]) -> None:
         """Write what was concluded about the case's phone, for the issuer to read."""
         await self.run(
             insert(_verdicts).values(
@@ -176,7 +171,7 @@ class CaseFiles(Rows[Case]):
                 phone_id=case.phone_id,
                 outcome=outcome,
                 route=case.route,
-                reasons=list(reasons),
+                reasons=list(codes),
                 created_at=func.clock_timestamp(),
             )
         )
