@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import insert, update
+
+from lockserver.app.ports import Outgoing
+from lockserver.db.tables import OutboxRow, RegistrationRow, table_of
 from lockserver.db.unit_of_work import PostgresTransactions, PostgresUnitOfWork
 from lockserver.domain.account import Account, Holder
 from lockserver.domain.duties import Duty
@@ -100,3 +104,37 @@ async def sign(
                 )
             )
     return holders
+
+
+async def a_registration(
+    transactions: PostgresTransactions, tenancy: Tenancy, holder: UUID, client_no: str
+) -> UUID:
+    """Write the registration that answers the holder's arrival duty, as verify does."""
+    registration_id = fresh()
+    async with transactions.begin() as work:
+        duty = await work.duties.of_occupant(tenancy.id, holder, "arrival")
+        assert duty is not None
+        await work.connection.execute(
+            insert(table_of(RegistrationRow)).values(
+                id=registration_id, client_no=client_no, duty_id=duty.id, tenancy_id=tenancy.id,
+                holder_id=holder, number_mask="3301**********0000", number_index=os.urandom(32),
+                version=1, state="submitted", submitted_at=START,
+            )
+        )  # fmt: skip
+        await work.duties.save(replace(duty, state="filed"))
+    return registration_id
+
+
+async def an_entry(
+    transactions: PostgresTransactions, registration_id: UUID, client_no: str, kind: str = "register"
+) -> int:
+    """Put the registration's next version into the outbox, due at START; returns the version."""
+    async with transactions.begin() as work:
+        seq = await work.outbox.next_seq(client_no)
+        await work.outbox.put(
+            Outgoing(fresh(), registration_id, client_no, seq, kind, b"sealed", b"digest")  # type: ignore[arg-type]
+        )
+        await work.connection.execute(
+            update(table_of(OutboxRow)).where(table_of(OutboxRow).c.seq == seq).values(next_at=START)
+        )
+    return seq

@@ -113,7 +113,9 @@ class RegistrationRow(Row, table=True):
         ),
         rule("version", "version > 0"),
         rule("receipt", "(receipt_no IS NULL) = (receipted_at IS NULL)"),
+        rule("poll", "(poll_at IS NULL) = (poll_version IS NULL)"),
         UniqueConstraint("duty_id"),
+        Index("registrations_poll_idx", "poll_at", postgresql_where=text("poll_at IS NOT NULL")),
     )
     id: UUID = key()
     client_no: str = Field(unique=True)
@@ -132,6 +134,12 @@ class RegistrationRow(Row, table=True):
     receipted_at: datetime | None = at_or_none()
     accepted_at: datetime | None = at_or_none()
     departed_at: datetime | None = at_or_none()
+    verdict_seq: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    verdict_version: int | None = None
+    verdict_settled: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    poll_version: int | None = None
+    poll_at: datetime | None = at_or_none()
+    polls: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = born()
 
 
@@ -145,7 +153,8 @@ class OutboxRow(Row, table=True):
         rule("lease", "(leased_by IS NULL) = (leased_until IS NULL)"),
         rule("park", "(state = 'parked') = (park_reason IS NOT NULL)"),
         UniqueConstraint("client_no", "seq"),
-        Index("outbox_ready_idx", "client_no", "seq", postgresql_where=text("state <> 'settled'")),
+        Index("outbox_line_idx", "client_no", "seq", postgresql_where=text("state <> 'settled'")),
+        Index("outbox_due_idx", "next_at", postgresql_where=text("state = 'ready'")),
     )
     id: UUID = key()
     registration_id: UUID = ref("registrations.id", index=True)
@@ -161,7 +170,6 @@ class OutboxRow(Row, table=True):
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     next_at: datetime = born()
     ask_first: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
-    awaits_verdict: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     park_reason: str | None = None
     settled_at: datetime | None = at_or_none()
     created_at: datetime = born()
@@ -172,6 +180,7 @@ class AttemptRow(Row, table=True):
 
     __tablename__: ClassVar[str] = "attempts"
     __table_args__ = (
+        one_of("action", "deliver", "ask"),
         rule("finished", "(finished_at IS NULL) = (outcome IS NULL)"),
         UniqueConstraint("outbox_id", "n"),
     )
@@ -179,6 +188,9 @@ class AttemptRow(Row, table=True):
     outbox_id: UUID = ref("outbox.id")
     fencing: int = Field(sa_type=BigInteger)
     n: int
+    action: str
+    content_digest: str
+    field_names: list[str] = words()
     started_at: datetime = at()
     finished_at: datetime | None = at_or_none()
     outcome: str | None = None
@@ -193,7 +205,8 @@ class ReceiptRow(Row, table=True):
     __table_args__ = (one_of("kind", "receipt", "voucher"), UniqueConstraint("kind", "no"))
     id: UUID = key()
     registration_id: UUID = ref("registrations.id", index=True)
-    outbox_id: UUID = ref("outbox.id")
+    outbox_id: UUID = ref("outbox.id", index=True)
+    version: int
     kind: str
     no: str
     raw: bytes = blob()
