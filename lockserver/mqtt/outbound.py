@@ -1,0 +1,135 @@
+"""Towards the locks: wakes on notices, sends commands, converges documents, lets time take its due.
+
+Everything here can be asked for twice without harm, so a lost notice costs a moment and a crash
+nothing: at the start, and every second, the rows themselves say what is still to be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from lockserver.app.bridging import Bridging
+from lockserver.app.converge_access import ask_hello, converge_access, pause
+from lockserver.app.ports import Changes, Channel
+from lockserver.app.send_commands import send_commands
+from lockserver.app.settle_command import settle_overdue
+
+log = structlog.get_logger(__name__)
+
+Act = Callable[[UUID], Awaitable[None]]
+
+TICK_S = 0.5
+WATCH_S = 1.0
+HELLO_PACE_S = 0.002
+"""Pause between two hellos asked for at the start: 500 a second, so that 10,000 take 20 s."""
+
+
+class Outbound:
+    """What a bridge does by itself, for the locks of its shards."""
+
+    def __init__(self, world: Bridging, changes: Changes, owns: Callable[[UUID], bool]) -> None:
+        self._world = world
+        self._changes = changes
+        self._owns = owns
+        self._tries: dict[UUID, tuple[int, datetime]] = {}
+        """Lock → how often documents were sent, and when they may be sent again."""
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._on_commands())
+            group.create_task(self._on_documents())
+            group.create_task(self._tick())
+
+    def reached(self, lock_id: UUID) -> None:
+        """The lock has just spoken: whatever it lacks may be sent at once."""
+        self._tries.pop(lock_id, None)
+
+    async def converge(self, lock_id: UUID) -> None:
+        """Send what the lock lacks, unless it was sent a moment ago."""
+        now = self._world.clock.now()
+        tries, not_before = self._tries.get(lock_id, (0, now))
+        if now < not_before:
+            return
+        # The next date is set first: a broken lock must not be met again at every tick.
+        self._tries[lock_id] = (tries + 1, now + pause(tries + 1))
+        if not await converge_access(self._world, lock_id):
+            self._tries.pop(lock_id, None)
+
+    async def _on_commands(self) -> None:
+        await self._watch("commands", self._send)
+
+    async def _on_documents(self) -> None:
+        await self._watch("lock_state", self._new_document)
+
+    async def _send(self, lock_id: UUID) -> None:
+        await send_commands(self._world, lock_id)
+
+    async def _new_document(self, lock_id: UUID) -> None:
+        self._world.forget(lock_id)
+        self.reached(lock_id)
+        await self.converge(lock_id)
+
+    async def _watch(self, channel: Channel, act: Act) -> None:
+        """Act on each notice of a lock of ours; one that fails takes no other with it."""
+        running: set[asyncio.Task[None]] = set()
+        async with self._changes.watch(channel) as hints:
+            while True:
+                hint = await hints.next(WATCH_S)
+                lock_id = _read_id(hint)
+                if lock_id is None or not self._owns(lock_id):
+                    continue
+                task = asyncio.create_task(self._guarded(channel, act, lock_id))
+                running.add(task)
+                task.add_done_callback(running.discard)
+
+    async def _guarded(self, name: str, act: Act, lock_id: UUID) -> None:
+        try:
+            await act(lock_id)
+        except Exception:
+            log.exception("bridge.act_failed", act=name, lock=lock_id.hex)
+
+    async def _tick(self) -> None:
+        """Every moment: what time settles, what a lost notice left, which lock still lags."""
+        while True:
+            try:
+                await self._sweep()
+            except Exception:
+                log.exception("bridge.sweep_failed")
+            await asyncio.sleep(TICK_S)
+
+    async def _sweep(self) -> None:
+        world = self._world
+        async with world.transactions.begin() as work:
+            settled = await settle_overdue(work, world.clock.now())
+            waiting = await work.commands.open_locks()
+            lagging = await work.lock_documents.lagging()
+        for command in settled:
+            log.info("command.overdue", command=str(command.id), state=command.state)
+        for lock_id in filter(self._owns, waiting):
+            await send_commands(world, lock_id)
+        for lock_id in filter(self._owns, lagging):
+            await self.converge(lock_id)
+
+    async def greet(self) -> None:
+        """Ask every lock of ours where it stands: it does not know that we were away."""
+        world = self._world
+        async with world.transactions.begin() as work:
+            locks = [lock for lock in await work.locks.active() if self._owns(lock.id)]
+        for lock in locks:
+            ask_hello(world, lock)
+            await asyncio.sleep(HELLO_PACE_S)
+
+
+def _read_id(hint: str | None) -> UUID | None:
+    if hint is None:
+        return None
+    try:
+        return UUID(hex=hint)
+    except ValueError:
+        return None
