@@ -27,11 +27,18 @@ from mobile_api.verify.rows import Row, into_rows
 
 _NUMBER_LENGTH: Final = 18
 _STRAY = re.compile(r"SPECIMEN|specimen|样本|樣本|样张|仅供|复印无效")
-_NAME_LABEL = re.compile(r"^[姓性胜][名各]|^姓")
+# 姓 and 别 are what blur takes first; hence also "any character, 名" and the lone halves.
+_NAME_LABEL = re.compile(r"^[姓性胜][名各]|^.名(?=.{2})|^[姓名](?=.{2})|^姓名?$")
 _SEX_LABEL = re.compile(r"[性姓][别別刑]")
 _ETHNICITY_LABEL = re.compile(r"[民艮][族旋旗]|民族")
 _BIRTH_LABEL = re.compile(r"^[出山][生牛主]")
-_ADDRESS_LABEL = re.compile(r"^[住往佳][址扯止地]|^住(?=\W|$)")
+_ADDRESS_LABEL = re.compile(r"^[住往佳注信性][址扯止地站]|^.[址扯]|^住(?=\W|$)")
+# Where the label itself was misread, the address is known by the province it begins with.
+_PROVINCE = re.compile(
+    "北京|天津|河北|山西|内蒙古|辽宁|吉林|黑龙江|上海|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|广西|"
+    "海南|重庆|四川|贵州|云南|西藏|陕西|甘肃|青海|宁夏|新疆|台湾|香港|澳门"
+)
+_PROVINCE_AT_MOST = 4  # characters a misread label can put before it
 _NUMBER_LABEL = re.compile(r"公民|身份|份号|号码")
 _BIRTH = re.compile(r"((?:18|19|20)\d{2})\D{0,2}?(\d{1,2})\D{1,2}(\d{1,2})\D?")
 _AUTHORITY_LABEL = re.compile(r"签?发?机关|签发[机关]?|签.机.")
@@ -41,7 +48,15 @@ _DATE = r"(\d{4})\.?(\d{2})\.?(\d{2})"
 _VALIDITY = re.compile(rf"{_DATE}\W*(?:{_DATE}|(长\W?期?|长期))")
 _BACK_TITLES = re.compile(r"中华人民|人民共和|共和国|居民身份|身份证$")
 _DIGIT_SLIPS = str.maketrans({"O": "0", "o": "0", "D": "0", "I": "1", "l": "1", "|": "1", "B": "8"})
+_FIRST_IDEOGRAPH: Final = 0x3007
 _SIDE_STEPS_IN_HEIGHTS = (-2.0, 4.5)  # how far a line of the address may start beside the first
+
+
+# Pairs that differ by a stroke of the typeface; a card prints the form of 通用规范汉字表.
+_STANDARD_FORMS = str.maketrans(
+    "強戶產黃溫吳呂別內淸靑眞鎭緖顏說悅銳稅兪爲衞錄綠祿遙搖瑤吿郞朗淨靜爭錦換奐硏姸鄕卽旣敎擧冊巿",
+    "强户产黄温吴吕别内清青真镇绪颜说悦锐税俞为卫录绿禄遥摇瑶告郎朗净静争锦换奂研妍乡即既教举册市",
+)
 
 
 class Source(StrEnum):
@@ -98,7 +113,8 @@ def read_back(words: list[Word]) -> Reading:
                 found["valid_to"] = FieldReading(end, row.score)
         elif _AUTHORITY.search(row.text) and "authority" not in found:
             text = _after(_AUTHORITY_LABEL, row.text)
-            found["authority"] = FieldReading(_ideographs(text), row.score)
+            text = _ideographs(text).translate(_STANDARD_FORMS)
+            found["authority"] = FieldReading(text, row.score)
     return found
 
 
@@ -123,7 +139,8 @@ def find_number(text: str) -> str | None:
     plain = half_width("".join(text.split())).translate(_DIGIT_SLIPS).upper()
     candidates = re.findall(r"(?=(\d{17}[\dX]))", plain)
     sound = [one for one in candidates if is_sound(one)]
-    return (sound or candidates or [None])[0]
+    best: list[str] = sound or candidates
+    return best[0] if best else None
 
 
 def is_sound(number: str) -> bool:
@@ -188,6 +205,12 @@ def _take_sex_and_ethnicity(row: Row, found: Reading) -> None:
     label = _ETHNICITY_LABEL.search(row.text)
     if label:
         _name_ethnicity(row.text[label.end() :], row.score, found)
+    elif sex:
+        # The label was misread: the row still ends with the name of a group, if anything.
+        rest = row.text[sex.end() :]
+        known = [name for name in ETHNICITY_CODES if rest.endswith(name)]
+        if known:
+            found["ethnicity"] = FieldReading(max(known, key=len), row.score / 2)
 
 
 def _take_lone_ethnicity(rows: list[Row], found: Reading) -> None:
@@ -217,7 +240,9 @@ def _take_birth(row: Row, found: Reading) -> None:
 def _take_address(rows: list[Row], after: int, found: Reading) -> None:
     lines: list[tuple[str, float]] = []
     column: np.ndarray | None = None
-    for row in rows[after + 1 :]:
+    rest = rows[after + 1 :]
+    at_label = _first(rest, lambda text: bool(_ADDRESS_LABEL.search(text)))
+    for row in rest[at_label or 0 :]:
         labelled = _ADDRESS_LABEL.search(row.text)
         text = _after(_ADDRESS_LABEL, row.text) if labelled else row.text
         if not text:
@@ -234,7 +259,10 @@ def _take_address(rows: list[Row], after: int, found: Reading) -> None:
         if low * row.height <= start[0] - column[0] <= high * row.height:
             lines.append((text, row.score))
     if lines:
-        text = "".join(line for line, _score in lines)
+        text = "".join(line for line, _score in lines).translate(_STANDARD_FORMS)
+        province = _PROVINCE.search(text)
+        if province and province.start() <= _PROVINCE_AT_MOST:
+            text = text[province.start() :]
         found["address"] = FieldReading(text, min(score for _line, score in lines))
 
 
@@ -265,12 +293,12 @@ def _after(label: re.Pattern[str], text: str) -> str:
 
 
 def _name_in(text: str) -> str:
-    return _ideographs(normalise_name(text)).strip(NAME_DOT)
+    return _ideographs(normalise_name(text)).strip(NAME_DOT).translate(_STANDARD_FORMS)
 
 
 def _ideographs(text: str) -> str:
     """Drops what a field of ideographs cannot hold: specks read as marks, Latin, digits."""
-    return "".join(char for char in text if char == NAME_DOT or ord(char) >= 0x3007)
+    return "".join(char for char in text if char == NAME_DOT or ord(char) >= _FIRST_IDEOGRAPH)
 
 
 def _plain_dates(text: str) -> str:

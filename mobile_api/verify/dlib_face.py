@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from mobile_api.verify.codes import Refusal
-from mobile_api.verify.face import Comparison, Thresholds
+from mobile_api.verify.face import Comparison, Crowd, Thresholds
 from mobile_api.verify.intake import Image
 
 # Scores are 1 - distance, so that more is more alike as everywhere here.
@@ -30,9 +30,10 @@ class FaceRecognitionEngine:
     name = "face_recognition"
     thresholds = THRESHOLDS
 
-    def __init__(self) -> None:
+    def __init__(self, crowd: Crowd = Crowd.REFUSE) -> None:
         import face_recognition
 
+        self._crowd = crowd
         self._library = face_recognition
 
     def compare(self, portrait: Image, selfie: Image) -> Comparison:
@@ -52,9 +53,19 @@ class FaceRecognitionEngine:
         boxes.sort(key=lambda box: box[3] - box[1])
         if not boxes:
             return Refusal.FACE_NONE
+        if self._crowd is Crowd.CENTRAL:
+            boxes.sort(key=lambda box: _off_centre(box, picture))
+            return np.asarray(self._library.face_encodings(rgb, boxes[:1], model="small")[0])
         width = boxes[0][1] - boxes[0][3]
         if len(boxes) > 1 and boxes[1][1] - boxes[1][3] >= _RIVAL_SHARE * width:
             return Refusal.FACE_SEVERAL
         if width < _FACE_WIDTH_MIN:
             return Refusal.FACE_TOO_SMALL
         return np.asarray(self._library.face_encodings(rgb, boxes[:1], model="small")[0])
+
+
+def _off_centre(box: tuple[int, int, int, int], picture: Image) -> float:
+    top, right, bottom, left = box
+    across = (left + right - picture.shape[1]) / 2
+    down = (top + bottom - picture.shape[0]) / 2
+    return float(np.hypot(across, down) / (right - left))

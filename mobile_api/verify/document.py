@@ -19,9 +19,12 @@ from mobile_api.verify.codes import ADVICE, Advice, PictureRefusedError, Refusal
 from mobile_api.verify.intake import Image, open_picture
 from mobile_api.verify.ocr import TextReader, Word
 from mobile_api.verify.quality import Quality, measure
+from mobile_api.verify.second_look import better_of, closer, doubtful
 
 _WORDS_MIN: Final = 3  # fewer and there is no card in the picture, whichever way it is turned
 _MARKS_MIN: Final = 2
+# What must come from the picture; anything else that was not read, its owner types in.
+_ESSENTIAL: Final = {Step.FRONT: {"name", "number"}, Step.BACK: {"valid_from", "valid_to"}}
 
 
 class PortraitFinder(Protocol):
@@ -34,7 +37,10 @@ class PortraitFinder(Protocol):
 
 @dataclass(frozen=True)
 class SideReading:
-    """One side of a card. `refusal` is set when this side must be photographed again."""
+    """One side of a card. `refusal` is set when this side must be photographed again.
+
+    `unread` fields are for the holder to type in; `quarter_turns` says how the picture lay.
+    """
 
     step: Step
     fields: Reading = field(default_factory=dict)
@@ -111,11 +117,22 @@ class CardReader:
             code = Refusal.CARD_OTHER_SIDE if other >= _MARKS_MIN else None
             code = code or quality.complaint() or Refusal.CARD_NOT_FOUND
             return SideReading(step, refusal=code, quality=quality), None
-        found = read_front(words) if step is Step.FRONT else read_back(words)
+        found = self._read_words(upright, words, step)
         names = FRONT_FIELDS if step is Step.FRONT else BACK_FIELDS
         unread = tuple(name for name in names if not found.get(name, _NOTHING).text)
-        code = (quality.complaint() or Refusal.CARD_FIELD_UNREAD) if unread else None
+        code = None
+        if _ESSENTIAL[step] & set(unread):
+            code = quality.complaint() or Refusal.CARD_FIELD_UNREAD
         return SideReading(step, found, code, unread, turns, quality), upright
+
+    def _read_words(self, upright: Image, words: list[Word], step: Step) -> Reading:
+        """Parse; where that leaves a doubt, look again from closer and keep the better of the two."""
+        parse = read_front if step is Step.FRONT else read_back
+        found = parse(words)
+        if not doubtful(found, step):
+            return found
+        again = self._words.read(closer(upright, words))
+        return better_of(found, parse(again))
 
     def _upright(self, picture: Image) -> tuple[int, Image, list[Word]]:
         """The picture turned so that its text stands, how often it was turned, and its words."""

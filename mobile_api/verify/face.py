@@ -12,6 +12,13 @@ from mobile_api.verify.codes import Refusal
 from mobile_api.verify.intake import Image
 
 
+class Crowd(StrEnum):
+    """What to do with a picture of several people."""
+
+    REFUSE = "refuse"
+    CENTRAL = "central"  # for measuring on news photographs, where the person meant is in the middle
+
+
 class Likeness(StrEnum):
     """What a score means."""
 

@@ -5,7 +5,7 @@ for a network.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,8 @@ class RapidReader:
 
     def read(self, image: Image) -> list[Word]:
         """Detect, turn upside-down lines, recognise."""
-        found = self._engine(image)
+        # Typed as any of four kinds of answer; asked for all stages, it gives the full one.
+        found: Any = self._engine(image)
         if found.boxes is None or found.txts is None:
             return []
         return [

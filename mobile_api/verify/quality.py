@@ -22,8 +22,10 @@ GLARE_SHARE_MAX: Final = 0.06
 
 @dataclass(frozen=True)
 class Quality:
-    """`sharpness` in grey levels (edge strength of the sharpest tiles), `brightness` mean grey
-    level 0-255, `glare` share of burnt-out pixels 0-1.
+    """Three measures of one picture.
+
+    `sharpness`: edge strength of the sharpest tiles, grey levels; `brightness`: mean grey level
+    0-255; `glare`: share of burnt-out pixels 0-1.
     """
 
     sharpness: float

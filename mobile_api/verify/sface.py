@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mobile_api.verify.codes import PictureRefusedError, Refusal
-from mobile_api.verify.face import Comparison, Thresholds
+from mobile_api.verify.face import Comparison, Crowd, Thresholds
 from mobile_api.verify.intake import Image
 
 Template = NDArray[np.float32]
@@ -64,6 +64,9 @@ class SFaceEngine:
     name = "sface"
     thresholds = THRESHOLDS
 
+    def __init__(self, crowd: Crowd = Crowd.REFUSE) -> None:
+        self._crowd = crowd
+
     def compare(self, portrait: Image, selfie: Image) -> Comparison:
         """Cosine of the two templates; the templates die with the call."""
         templates = []
@@ -97,6 +100,8 @@ class SFaceEngine:
         faces = self.faces(picture)
         if not faces:
             raise PictureRefusedError(Refusal.FACE_NONE)
+        if self._crowd is Crowd.CENTRAL:
+            return min(faces, key=lambda face: _off_centre(face, picture))
         first = faces[0]
         if len(faces) > 1 and faces[1].box[2] >= _RIVAL_SHARE * first.box[2]:
             raise PictureRefusedError(Refusal.FACE_SEVERAL)
@@ -110,8 +115,8 @@ class SFaceEngine:
         scale = min(1.0, _DETECT_SIDE / max(height, width))
         seen = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self._detector.setInputSize((seen.shape[1], seen.shape[0]))
-        found = self._detector.detect(seen)[1]
-        if found is None:
+        found: Any = self._detector.detect(seen)[1]
+        if found is None:  # what OpenCV's stubs deny
             return []
         faces = [
             Face(
@@ -146,6 +151,12 @@ class SFaceEngine:
     def _recogniser(self) -> cv2.dnn.Net:
         _quiet()
         return cv2.dnn.readNetFromONNX(np.frombuffer(_weights(*_RECOGNISER), np.uint8))
+
+
+def _off_centre(face: Face, picture: Image) -> float:
+    x, y, width, height = face.box
+    middle = (picture.shape[1] / 2, picture.shape[0] / 2)
+    return float(np.hypot(x + width / 2 - middle[0], y + height / 2 - middle[1]) / width)
 
 
 def cosine(first: Template, second: Template) -> float:

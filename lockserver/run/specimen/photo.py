@@ -44,7 +44,7 @@ def photograph(drawing: Image, treatment: Treatment, seed: int) -> bytes:
     if treatment.glare and dice.random() < treatment.glare:
         scene = _glare(scene, dice)
     scene = light_unevenly(scene, dice, *treatment.light)
-    scene = cv2.GaussianBlur(scene, (0, 0), dice.uniform(*treatment.blur))
+    scene = np.asarray(cv2.GaussianBlur(scene, (0, 0), dice.uniform(*treatment.blur)), np.uint8)
     if treatment.motion:
         scene = _shake(scene, dice.randrange(1, treatment.motion + 1), dice.uniform(0, np.pi))
     scene = add_noise(scene, dice, dice.uniform(*treatment.noise))
@@ -137,8 +137,8 @@ def _table(width: int, height: int, dice: Random) -> Image:
     source = np.random.default_rng(dice.randrange(2**32))
     blue = dice.randrange(40, 100)
     colour = np.array([blue, blue + dice.randrange(10, 40), blue + dice.randrange(30, 80)])
-    grain = source.normal(0, 1, (height // 4, width // 40)).astype(np.float32)
-    grain = cv2.resize(grain, (width, height), interpolation=cv2.INTER_CUBIC)
+    coarse = source.normal(0, 1, (height // 4, width // 40)).astype(np.float32)
+    grain = np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     return np.asarray(np.clip(colour + grain[:, :, None] * 9, 0, 255), np.uint8)
 
 
@@ -149,8 +149,8 @@ def _glare(scene: Image, dice: Random) -> Image:
     cv2.ellipse(
         spot, centre, (width // 9, height // 14), dice.uniform(0, 180), 0, 360, dice.uniform(50, 110), -1
     )
-    spot = cv2.GaussianBlur(spot, (0, 0), 30)
-    return np.asarray(np.clip(scene.astype(np.float32) + spot[:, :, None], 0, 255), np.uint8)
+    soft = np.asarray(cv2.GaussianBlur(spot, (0, 0), 30))
+    return np.asarray(np.clip(scene.astype(np.float32) + soft[:, :, None], 0, 255), np.uint8)
 
 
 def _shake(scene: Image, length: int, angle: float) -> Image:

@@ -25,9 +25,9 @@ _SELFIE_SIZE = (640, 800)
 
 def astronaut() -> Image:
     """The photograph, 512 x 512 x 3, BGR."""
-    import skimage.data
+    from skimage.data import astronaut as shipped
 
-    return np.ascontiguousarray(skimage.data.astronaut()[:, :, ::-1])
+    return np.ascontiguousarray(shipped()[:, :, ::-1])  # type: ignore[no-untyped-call]
 
 
 def grace_hopper() -> Image:
@@ -58,7 +58,10 @@ def _second_view(photograph: Image, frame: tuple[int, int, int, int], seed: int)
     dice = Random(seed)  # noqa: S311 - replayable pictures
     x0, y0, x1, y1 = frame
     width, height = _SELFIE_SIZE
-    jitter = lambda span: dice.uniform(-0.03, 0.03) * span  # noqa: E731
+
+    def jitter(span: int) -> float:
+        return dice.uniform(-0.03, 0.03) * span
+
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
     source = np.array([(x + jitter(x1 - x0), y + jitter(y1 - y0)) for x, y in corners], np.float32)
     target = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
@@ -67,8 +70,8 @@ def _second_view(photograph: Image, frame: tuple[int, int, int, int], seed: int)
     seen = cv2.warpPerspective(
         photograph, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
     )
-    seen = light_unevenly(seen, dice, low=0.75, high=1.1)
-    return add_noise(cv2.GaussianBlur(seen, (0, 0), 0.9), dice, sigma=4.0)
+    soft = np.asarray(cv2.GaussianBlur(seen, (0, 0), 0.9), np.uint8)
+    return add_noise(light_unevenly(soft, dice, low=0.75, high=1.1), dice, sigma=4.0)
 
 
 def _decode(raw: bytes) -> Image:
