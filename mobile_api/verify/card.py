@@ -6,8 +6,6 @@ What the number proves (birth, sex) fills in for what could not be read, and say
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -23,6 +21,7 @@ from lockserver.domain.identity import (
 )
 from lockserver.domain.identity_data.ethnicities import CODE_OF as ETHNICITY_CODES
 from mobile_api.verify.ocr import Word
+from mobile_api.verify.reading import FieldReading, Reading, Source
 from mobile_api.verify.rows import Row, into_rows
 
 _NUMBER_LENGTH: Final = 18
@@ -57,25 +56,6 @@ _STANDARD_FORMS = str.maketrans(
     "強戶產黃溫吳呂別內淸靑眞鎭緖顏說悅銳稅兪爲衞錄綠祿遙搖瑤吿郞朗淨靜爭錦換奐硏姸鄕卽旣敎擧冊巿",
     "强户产黄温吴吕别内清青真镇绪颜说悦锐税俞为卫录绿禄遥摇瑶告郎朗净静争锦换奂研妍乡即既教举册市",
 )
-
-
-class Source(StrEnum):
-    """Where a field's text came from."""
-
-    CARD = "card"
-    NUMBER = "number"
-
-
-@dataclass(frozen=True)
-class FieldReading:
-    """One recognised field. `confidence` 0 to 1: the recogniser's own, of its worst word."""
-
-    text: str = field(repr=False)
-    confidence: float
-    source: Source = Source.CARD
-
-
-Reading = dict[str, FieldReading]
 
 
 def read_front(words: list[Word]) -> Reading:

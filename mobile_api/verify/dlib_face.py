@@ -14,11 +14,9 @@ from typing import Final
 import numpy as np
 
 from mobile_api.verify.codes import Refusal
-from mobile_api.verify.face import Comparison, Crowd, Thresholds
-from mobile_api.verify.intake import Image
+from mobile_api.verify.face import THRESHOLDS, Comparison, Crowd
+from mobile_api.verify.pixels import Image
 
-# Scores are 1 - distance, so that more is more alike as everywhere here.
-THRESHOLDS: Final = Thresholds(accept=0.60, review=0.50)
 _RIVAL_SHARE: Final = 0.45
 _FACE_WIDTH_MIN: Final = 48
 _UPSAMPLE: Final = 1
@@ -28,7 +26,7 @@ class FaceRecognitionEngine:
     """dlib's HOG detector, 5-point alignment, ResNet of 128 numbers."""
 
     name = "face_recognition"
-    thresholds = THRESHOLDS
+    thresholds = THRESHOLDS["face_recognition"]
 
     def __init__(self, crowd: Crowd = Crowd.REFUSE) -> None:
         import face_recognition

@@ -1,24 +1,23 @@
 """Reads one resident identity card: two pictures in, fields with confidence and a portrait out."""
 
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
 
-from lockserver.domain.identity import BACK_FIELDS, FIELD_NAMES, FRONT_FIELDS, IdentityFields
+from lockserver.domain.identity import BACK_FIELDS, FRONT_FIELDS
 from mobile_api.verify.card import (
-    FieldReading,
-    Reading,
     looks_like_back,
     looks_like_front,
     read_back,
     read_front,
     upper_and_lower,
 )
-from mobile_api.verify.codes import ADVICE, Advice, PictureRefusedError, Refusal, Step
-from mobile_api.verify.intake import Image, open_picture
+from mobile_api.verify.codes import PictureRefusedError, Refusal, Step
+from mobile_api.verify.intake import open_picture
 from mobile_api.verify.ocr import TextReader, Word
-from mobile_api.verify.quality import Quality, measure
+from mobile_api.verify.pixels import Image
+from mobile_api.verify.quality import measure
+from mobile_api.verify.reading import CardReading, FieldReading, Reading, SideReading
 from mobile_api.verify.second_look import better_of, closer, doubtful
 
 _WORDS_MIN: Final = 3  # fewer and there is no card in the picture, whichever way it is turned
@@ -33,51 +32,6 @@ class PortraitFinder(Protocol):
     def portrait(self, upright: Image) -> bytes | None:
         """PNG of head and shoulders, or None if there is not exactly one face that can be used."""
         ...
-
-
-@dataclass(frozen=True)
-class SideReading:
-    """One side of a card. `refusal` is set when this side must be photographed again.
-
-    `unread` fields are for the holder to type in; `quarter_turns` says how the picture lay.
-    """
-
-    step: Step
-    fields: Reading = field(default_factory=dict)
-    refusal: Refusal | None = None
-    unread: tuple[str, ...] = ()
-    quarter_turns: int = 0
-    quality: Quality | None = None
-
-    @property
-    def advice(self) -> Advice | None:
-        """What to do about the refusal."""
-        return ADVICE[self.refusal] if self.refusal else None
-
-
-@dataclass(frozen=True)
-class CardReading:
-    """What both sides said. `portrait` is PNG bytes and is meant for one comparison."""
-
-    front: SideReading
-    back: SideReading | None
-    portrait: bytes | None = field(default=None, repr=False)
-
-    @property
-    def fields(self) -> Reading:
-        """All recognised fields by name."""
-        return {**self.front.fields, **(self.back.fields if self.back else {})}
-
-    @property
-    def refused(self) -> tuple[SideReading, ...]:
-        """The sides to photograph again, front first."""
-        sides = (self.front, self.back) if self.back else (self.front,)
-        return tuple(side for side in sides if side.refusal)
-
-    def as_identity(self) -> IdentityFields:
-        """The recognised texts; an unread field is the empty string."""
-        texts = {name: reading.text for name, reading in self.fields.items()}
-        return IdentityFields(**{name: texts.get(name, "") for name in FIELD_NAMES})
 
 
 class CardReader:

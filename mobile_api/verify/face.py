@@ -6,10 +6,11 @@ but absent.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from mobile_api.verify.codes import Refusal
-from mobile_api.verify.intake import Image
+from mobile_api.verify.pixels import Image
 
 
 class Crowd(StrEnum):
@@ -39,6 +40,16 @@ class Thresholds:
         if score >= self.accept:
             return Likeness.SAME
         return Likeness.DOUBTFUL if score >= self.review else Likeness.OTHER
+
+
+# By engine name. How they were chosen: docs/decisions/0001-face-threshold.md. SFace scores are cosines;
+# those of face_recognition are 1 - distance, so that more is more alike everywhere.
+THRESHOLDS: Final = MappingProxyType(
+    {
+        "sface": Thresholds(accept=0.40, review=0.30),
+        "face_recognition": Thresholds(accept=0.60, review=0.50),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 import cbor2
 
-from mobile_api.verify.card import FieldReading, Source
 from mobile_api.verify.codes import Refusal, Step
-from mobile_api.verify.document import CardReading, SideReading
 from mobile_api.verify.face import Comparison, Likeness
-from mobile_api.verify.quality import Quality
+from mobile_api.verify.reading import CardReading, FieldReading, Quality, SideReading, Source
 
 LENGTH_BYTES: Final = 4
 FRAME_MAX: Final = 20 * 1024 * 1024  # two uploads of 8 MiB, with room

@@ -9,14 +9,11 @@ import warnings
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
 from mobile_api.verify.codes import PictureRefusedError, Refusal
-
-Image = NDArray[np.uint8]
-"""Height x width x 3, blue-green-red."""
+from mobile_api.verify.pixels import Image
 
 BYTES_MAX: Final = 8 * 1024 * 1024  # the upload route's cap; a 12-megapixel phone JPEG has 3-6 MiB
 PIXELS_MAX: Final = 50_000_000  # today's phones send 12 to 50 megapixels

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mobile_api.verify.intake import Image
+from mobile_api.verify.pixels import Image
 
 Quad = NDArray[np.float64]
 """Four corners x, y: top left, top right, bottom right, bottom left as the picture lies."""

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Final, Self
 
 import mobile_api
-from mobile_api.verify.document import CardReading
 from mobile_api.verify.face import Comparison
 from mobile_api.verify.frames import (
     LENGTH_BYTES,
@@ -26,6 +25,7 @@ from mobile_api.verify.frames import (
     length_of,
     reading_from_plain,
 )
+from mobile_api.verify.reading import CardReading
 
 START_SECONDS: Final = 60.0  # loading the models takes one to three; a loaded machine takes more
 DEADLINE_SECONDS: Final = 60.0

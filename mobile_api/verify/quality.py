@@ -3,44 +3,16 @@
 These measures explain a failure; they never refuse a picture that was read.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 
-from mobile_api.verify.codes import Refusal
-from mobile_api.verify.intake import Image
+from mobile_api.verify.pixels import Image
+from mobile_api.verify.reading import Quality
 
 _WIDTH: Final = 800  # measured at one width, so that a number means the same for every camera
 _TILES: Final = 8
-# Chosen on the specimen generator: readable cards measure 14 and up, blurred beyond reading below 6.
-SHARPNESS_MIN: Final = 9.0
-BRIGHTNESS_MIN: Final = 45.0
-GLARE_SHARE_MAX: Final = 0.06
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Three measures of one picture.
-
-    `sharpness`: edge strength of the sharpest tiles, grey levels; `brightness`: mean grey level
-    0-255; `glare`: share of burnt-out pixels 0-1.
-    """
-
-    sharpness: float
-    brightness: float
-    glare: float
-
-    def complaint(self) -> Refusal | None:
-        """The likeliest reason why a picture could not be read; None if it looks sound."""
-        if self.brightness < BRIGHTNESS_MIN:
-            return Refusal.PICTURE_DARK
-        if self.sharpness < SHARPNESS_MIN:
-            return Refusal.PICTURE_BLURRED
-        if self.glare > GLARE_SHARE_MAX:
-            return Refusal.PICTURE_GLARE
-        return None
 
 
 def measure(image: Image) -> Quality:

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from lockserver.domain.identity import BACK_FIELDS, FRONT_FIELDS
-from mobile_api.verify.card import FieldReading, Reading, Source, is_sound
+from mobile_api.verify.card import is_sound
 from mobile_api.verify.codes import Step
-from mobile_api.verify.intake import Image
 from mobile_api.verify.ocr import Word
+from mobile_api.verify.pixels import Image
+from mobile_api.verify.reading import FieldReading, Reading, Source
 from mobile_api.verify.rows import slope_field
 
 _LINE_HEIGHT: Final = 36.0  # pixels; best of 36, 48 and 60 where it matters

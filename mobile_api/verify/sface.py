@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobile_api.verify.codes import PictureRefusedError, Refusal
-from mobile_api.verify.face import Comparison, Crowd, Thresholds
-from mobile_api.verify.intake import Image
+from mobile_api.verify.face import THRESHOLDS, Comparison, Crowd
+from mobile_api.verify.pixels import Image
 
 Template = NDArray[np.float32]
 
@@ -46,7 +46,6 @@ _CERTAIN: Final = 0.7
 _OVERLAP: Final = 0.3
 _RIVAL_SHARE: Final = 0.45  # a second face this large (of the first's width) is a second person
 FACE_WIDTH_MIN: Final = 48  # pixels; below this the aligned face is mostly interpolation
-THRESHOLDS: Final = Thresholds(accept=0.40, review=0.30)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +61,7 @@ class SFaceEngine:
     """YuNet and SFace; loads in about 0.2 s, not safe to share between threads."""
 
     name = "sface"
-    thresholds = THRESHOLDS
+    thresholds = THRESHOLDS["sface"]
 
     def __init__(self, crowd: Crowd = Crowd.REFUSE) -> None:
         self._crowd = crowd

@@ -18,10 +18,9 @@ from lockserver.domain.identity import (
     normalise_name,
     normalise_number,
 )
-from mobile_api.verify.card import Source
 from mobile_api.verify.codes import ADVICE, Advice, Step
-from mobile_api.verify.document import CardReading
-from mobile_api.verify.face import Comparison, Likeness, Thresholds
+from mobile_api.verify.face import THRESHOLDS, Comparison, Likeness
+from mobile_api.verify.reading import CardReading, Source
 
 NAME_SURE: Final = 0.9  # a name read with less certainty may be corrected without a second look
 
@@ -84,7 +83,6 @@ def judge(
     confirmed: IdentityFields,
     *,
     today: date,
-    thresholds: Thresholds | None = None,
 ) -> Verdict:
     """Judge one case; `confirmed` is what the holder declared, `today` the civil date in Shanghai."""
     reasons = (
@@ -100,7 +98,7 @@ def judge(
         outcome,
         reasons,
         declined[0].step if declined else None,
-        _scores(reading, comparison, thresholds),
+        _scores(reading, comparison),
     )
 
 
@@ -168,9 +166,7 @@ def _confidence(reading: CardReading, name: str) -> float:
     return found.confidence if found and found.source is Source.CARD else 0.0
 
 
-def _scores(
-    reading: CardReading, comparison: Comparison | None, thresholds: Thresholds | None
-) -> Mapping[str, float]:
+def _scores(reading: CardReading, comparison: Comparison | None) -> Mapping[str, float]:
     scores = {f"read_{name}": round(part.confidence, 3) for name, part in reading.fields.items()}
     for side in (reading.front, reading.back):
         if side and side.quality:
@@ -178,7 +174,7 @@ def _scores(
             scores[f"{side.step}_brightness"] = round(side.quality.brightness, 1)
             scores[f"{side.step}_glare"] = round(side.quality.glare, 3)
     if comparison and comparison.score is not None:
+        held_against = THRESHOLDS[comparison.engine]
         scores["face"] = round(comparison.score, 4)
-    if thresholds:
-        scores["face_accept"], scores["face_review"] = thresholds.accept, thresholds.review
+        scores["face_accept"], scores["face_review"] = held_against.accept, held_against.review
     return MappingProxyType(scores)
