@@ -26,6 +26,9 @@ _TELLING = re.compile(
     r"|address|birth|birth_?date|sex|ethnicity|selfie|image|portrait|face|template|embedding|seed|private|authorization"
     r"|cookie|sealed|plaintext|fields|body|url|dsn)($|_)"
 )
+_NOT_FACTS = frozenset(
+    {"event", "level", "timestamp", "exc_info", "stack_info"}
+)  # rendered first, then scrubbed
 _HARMLESS = frozenset(
     {"error_code", "denial_code", "status_code", "exit_code", "reason_code", "state_number", "journal_number",
      "keys_number", "revocation_number", "bridge_number", "lock_name", "role_name", "event_name", "client_no"}
@@ -46,10 +49,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s:]+:[^/@\s]+(?=@)")  # user:password@ 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask what is told under a telling name, and cut numbers out of everything else."""
-    return {
-        name: value if name in {"event", "level", "timestamp"} else _clean(name, value)
-        for name, value in event.items()
-    }
+    return {name: value if name in _NOT_FACTS else _clean(name, value) for name, value in event.items()}
 
 
 def scrub(text: str) -> str:

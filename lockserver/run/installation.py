@@ -6,8 +6,8 @@ Everything lives below one data folder, and a second run on the same folder find
     keys/<role>/           one folder of key files a role
     secrets/<role>/        its database URL
     secrets/passwords.json what those are made from; read by the supervisor alone
-    province/  factory/    the mock province's store, the simulated manufacturer's CA
-    locks/                 the simulated locks' flash
+    province/              the mock province's store
+    locks/                 the simulated manufacturer's CA and the locks' flash
     logs/<program>.log     what each program says
     sms.jsonl              messages that a provider would have sent
 
@@ -137,7 +137,7 @@ class Installation:
     async def make_keys(self) -> None:
         """Make every role's keys, once, and exchange public halves with factory and province."""
         province = self.data / "province"
-        await asyncio.to_thread(create_keys, self.keys, factory=self.data / "factory", province_data=province)
+        await asyncio.to_thread(create_keys, self.keys, factory=self.data / "locks", province_data=province)
 
     async def start_broker(self) -> None:
         """Start the embedded broker, with an empty store; who may enter it stands in the bridge's keys."""
@@ -277,7 +277,7 @@ def open_installation(wanted: Wanted) -> Installation:
         data.chmod(
             0o711
         )  # PostgreSQL's user passes through to its own folder; what is secret is closed below
-        for name in ("secrets", "factory", "province", "locks", "logs"):
+        for name in ("secrets", "province", "locks", "logs"):
             (data / name).mkdir(mode=0o700, exist_ok=True)
         passwords = _passwords(data / "secrets" / "passwords.json")
     except OSError as error:
