@@ -66,6 +66,8 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via 
         else:
             heard = Heard(time_nonce=report.nonce)
         await work.lock_states.save(status)
+    if isinstance(report, Hello):
+        world.oldest[lock_id] = report.oldest_unacked
     if lock.state == "enrolling":
         world.forget(lock_id)  # it may be in service by now
     return heard

@@ -46,6 +46,8 @@ class Bridging:
     report_key: ec.EllipticCurvePrivateKey
     known: dict[UUID, Lock] = field(default_factory=dict)
     """Locks by id. What is kept of them never changes: keys, shard, door."""
+    oldest: dict[UUID, int] = field(default_factory=dict)
+    """Lock → number of the oldest entry that it said it still holds unacknowledged."""
 
     async def lock(self, lock_id: UUID) -> Lock | None:
         """Return a lock that may speak to us, or None."""

@@ -50,11 +50,23 @@ class Kept:
     head: Head
 
 
-async def ingest_journals(world: Bridging, batches: Sequence[Batch]) -> list[Kept]:
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What came of a group.
+
+    `kept` may be acknowledged, once. `asked`: locks whose batch begins after a gap that they may
+    still fill (a batch was lost on the way); they must say what they hold, and will send again.
+    """
+
+    kept: tuple[Kept, ...]
+    asked: tuple[Lock, ...]
+
+
+async def ingest_journals(world: Bridging, batches: Sequence[Batch]) -> Ingested:
     """Keep these batches; return what may be acknowledged, once, after the commit."""
     now = world.clock.now()
     async with world.transactions.begin() as work:
-        return await _ingest(work, batches, now)
+        return await _ingest(world, work, batches, now)
 
 
 def acknowledge(world: Bridging, kept: Kept, now: datetime) -> bool:
@@ -64,14 +76,18 @@ def acknowledge(world: Bridging, kept: Kept, now: datetime) -> bool:
     return world.send(kept.lock, WireCommand(command_id, CommandKind.JOURNAL_ACK, body))
 
 
-async def _ingest(work: UnitOfWork, batches: Sequence[Batch], now: datetime) -> list[Kept]:
+async def _ingest(world: Bridging, work: UnitOfWork, batches: Sequence[Batch], now: datetime) -> Ingested:
     held = await work.lock_states.hold_all([batch.lock.id for batch in batches])
     states = {status.lock_id: status for status in held}
     lines: list[JournalLine] = []
     fresh: list[tuple[Batch, list[JournalLine]]] = []
     kept: dict[UUID, Kept] = {}
+    asked: dict[UUID, Lock] = {}
     for batch in batches:
         status = states[batch.lock.id]
+        if _may_be_filled(world, batch, _head(status)):
+            asked[batch.lock.id] = batch.lock
+            continue
         chain = verify_chain(_head(status), batch.entries)
         if chain.flaws:
             await _record_flaws(work, batch, chain)
@@ -85,7 +101,18 @@ async def _ingest(work: UnitOfWork, batches: Sequence[Batch], now: datetime) -> 
     await work.lock_states.save_all(list(states.values()))
     for batch, new in fresh:
         await settle_by_journal(work, batch.lock.id, new, batch.evidence, now)
-    return list(kept.values())
+    return Ingested(tuple(kept.values()), tuple(asked.values()))
+
+
+def _may_be_filled(world: Bridging, batch: Batch, head: Head) -> bool:
+    """Tell whether entries are missing before this batch that the lock may still hold.
+
+    A lock sends all that it holds, in order. So a gap within a batch is a gap in its ring; one before
+    the batch may be a lost message, and acknowledging beyond it would make the loss final.
+    """
+    if not batch.entries or batch.entries[0].number <= head.number + 1:
+        return False
+    return world.oldest.get(batch.lock.id, 0) < batch.entries[0].number
 
 
 def _head(status: LockStatus) -> Head:

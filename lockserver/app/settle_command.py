@@ -12,9 +12,6 @@ from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
 from lockserver.protocol.reports import Hello, Outcome, Result
 
-AFTERWARDS = frozenset({Denial.COUNTER, Denial.WISH_USED, Denial.REPLAYED})
-"""Refusals of a command that was tried before: they do not say that the bolt did not move. Whoever
-plants a copy on the broker provokes one, and must not turn an opening into a "refused"."""
 JOURNAL_SLACK_S = 5
 """Seconds by which a journal entry's clock may stand outside the command's life and still be its own."""
 
@@ -38,8 +35,10 @@ async def settle_by_result(
         if command.state == "unknown":
             return None
         return await _settle(work, command, "unknown", now, "torn", evidence)
+    # A lock answers a copy of a command with the first one's result, and refuses only what it will
+    # never carry out (docs/protocol.md): so a planted copy cannot turn an opening into "refused".
     denial = result.denial
-    if denial is None or denial in AFTERWARDS:
+    if denial is None:
         return None
     if denial is Denial.STALE_COMMAND:
         return await _settle(work, command, "expired", now, denial.word, evidence)
@@ -83,7 +82,7 @@ async def settle_by_journal(
             settled.append(await _settle(work, command, "done", now, None, evidence))
             continue
         denial = Denial(line.denial) if line.denial is not None else None
-        if denial is None or denial in AFTERWARDS:
+        if denial is None:
             continue
         settled.append(await _settle(work, command, "refused", now, denial.word, evidence))
     return settled

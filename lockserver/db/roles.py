@@ -210,7 +210,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "holders": _all(S),
         "phones": _all(S),
         "doors": _all(S),
-        "locks": {S: (*LOCK_OPEN, "broker_secret_hash")},
+        "locks": {S: (*LOCK_OPEN, "broker_secret_hash"), U: ("state", "enrolled_at")},
         "tenancies": _all(S),
         "grants": _all(S),
         "credentials": _all(S),

@@ -15,6 +15,7 @@ import structlog
 
 from lockserver.app.accept_report import Heard, accept_report, follow_up
 from lockserver.app.bridging import Bridging
+from lockserver.app.converge_access import ask_hello
 from lockserver.app.ingest_journal import Batch, acknowledge, ingest_journals
 from lockserver.domain.errors import DomainError
 from lockserver.mqtt.topics import reporting_lock
@@ -158,7 +159,7 @@ class Inbound:
     async def _commit(self, group: list[Batch]) -> None:
         """Keep a group; if it fails as a whole, each batch alone, so that one poisons no other."""
         try:
-            kept = await ingest_journals(self._world, group)
+            done = await ingest_journals(self._world, group)
         except Exception:
             if len(group) == 1:
                 self.tally.faults += 1
@@ -170,8 +171,10 @@ class Inbound:
             return
         self.tally.journal_entries += sum(len(batch.entries) for batch in group)
         now = self._world.clock.now()
-        for one in kept:
+        for one in done.kept:
             acknowledge(self._world, one, now)
+        for lock in done.asked:
+            ask_hello(self._world, lock)
 
     def _shed(self, what: str) -> None:
         self.tally.shed += 1
