@@ -59,8 +59,8 @@ def _render(body: BaseModel | Mapping[str, Any] | None) -> bytes:
 
 
 def _response(status: int, headers: Mapping[str, str], body: bytes) -> Response:
-    media = {"media_type": "application/json"} if body else {}
-    return Response(body, status_code=status, headers=dict(headers), **media)
+    media = "application/json" if body else None
+    return Response(body, status_code=status, headers=dict(headers), media_type=media)
 
 
 class Once:

@@ -31,6 +31,7 @@ class Services:
     random: Random
     sms: Sms
     phone_index: PhoneIndex
+    public_url: str = "http://127.0.0.1"
     limits: Limits = field(default_factory=Limits)
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

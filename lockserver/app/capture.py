@@ -77,24 +77,40 @@ async def open_case(
     return case
 
 
+async def see_case(work: UnitOfWork, holder_id: UUID, case_id: UUID) -> tuple[OpenCase, bool]:
+    """Return a case to its tenant or to staff of the house, and whether he is the tenant.
+
+    Raises NotFoundError for everybody else, and for a case that does not exist.
+    """
+    case = await work.cases.get(case_id)
+    if case is None:
+        raise NotFoundError
+    if case.holder_id == holder_id:
+        return case, True
+    duty = await work.duties.one(case.duty_id)
+    tenancy = await work.tenancies.one(duty.tenancy_id)
+    door = await work.doors.one(tenancy.door_id)
+    if not await work.houses.is_staff(door.house_id, holder_id):
+        raise NotFoundError
+    return case, False
+
+
 async def own_case(work: UnitOfWork, holder_id: UUID, case_id: UUID) -> OpenCase:
     """Return and hold a tenant's own case; raises NotFoundError."""
-    seen = await work.cases.get(case_id)
-    if seen is None or seen.holder_id != holder_id:
+    _, tenant = await see_case(work, holder_id, case_id)
+    if not tenant:
         raise NotFoundError
     return await work.cases.lock(case_id)
 
 
 async def staffed_case(work: UnitOfWork, holder_id: UUID, case_id: UUID) -> OpenCase:
-    """Return and hold a case of a house where this holder is staff; raises NotFoundError."""
-    seen = await work.cases.get(case_id)
-    if seen is None:
+    """Return and hold a case for staff of its house, never one's own: nobody vouches for himself.
+
+    Raises NotFoundError.
+    """
+    _, tenant = await see_case(work, holder_id, case_id)
+    if tenant:
         raise NotFoundError
-    duty = await work.duties.one(seen.duty_id)
-    tenancy = await work.tenancies.one(duty.tenancy_id)
-    door = await work.doors.one(tenancy.door_id)
-    if seen.holder_id == holder_id or not await work.houses.is_staff(door.house_id, holder_id):
-        raise NotFoundError  # nobody vouches for himself
     return await work.cases.lock(case_id)
 
 

@@ -7,6 +7,24 @@ from fastapi import APIRouter
 
 def routers() -> Sequence[APIRouter]:
     """Return every noun's routes."""
-    from mobile_api.routes import health
+    from mobile_api.routes import (
+        cases,
+        health,
+        houses,
+        keys,
+        login,
+        phones,
+        registrations,
+        tenancies,
+    )
 
-    return (health.router,)
+    return (
+        login.router,
+        phones.router,
+        houses.router,
+        tenancies.router,
+        cases.router,
+        registrations.router,
+        keys.router,
+        health.router,
+    )

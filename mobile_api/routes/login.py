@@ -11,6 +11,7 @@ from lockserver.domain.errors import LoginCodeWrongError, NotFoundError
 from lockserver.domain.phone_number import normalise
 from mobile_api.auth.session import Caller
 from mobile_api.deps import Address, Server
+from mobile_api.routes.phones import phone_out
 from mobile_api.schemas.people import (
     CodeIn,
     CodeOut,
@@ -19,7 +20,6 @@ from mobile_api.schemas.people import (
     RefreshIn,
     TokensOut,
 )
-from mobile_api.routes.phones import phone_out
 
 router = APIRouter(tags=["login"])
 
