@@ -61,11 +61,15 @@ class Settings(BaseSettings):
     database_pool: PositiveInt = 8
 
     broker_url: str = Field("mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://")
+    broker_user: str | None = Field(None, description="of a broker that is not ours; else `bridge`")
+    broker_password: SecretStr | None = Field(None, description="else the one in the bridge's keys")
     broker_ca: Path | None = Field(None, description="PEM; for mqtts")
     broker_certificate: Path | None = Field(None, description="PEM, the bridge's client certificate")
     broker_key: Path | None = None
     broker_public_url: str | None = Field(None, description="where locks find the broker, if elsewhere")
     nats_url: str | None = Field(None, description="for the auth callout; none where the broker is not NATS")
+    nats_auth_password: SecretStr | None = Field(None, description="else the one in the bridge's keys")
+    nats_system_password: SecretStr | None = Field(None, description="else the one in the bridge's keys")
     bridge_number: int = Field(1, ge=1, le=64)
     bridge_count: int = Field(1, ge=1, le=64, description="bridges share the 64 shards")
 
