@@ -47,21 +47,27 @@ class FaultGate:
         if path.startswith(_REGISTRATIONS):
             client_no = path.removeprefix(_REGISTRATIONS).partition("/")[0]
         order = self._plan.strike(method, client_no)
-        status: int | None = None
-        try:
-            if order is None or order.kind not in BEFORE:
-                answer = await self._carry_out(scope, receive)
-                status = answer.status
-                await self._leave(order, answer, send)
-            elif order.kind == "drop_request":
-                _hang_up(send)
-            else:
-                await _drain(receive)
-                answer = answer_before(order)
-                status = answer.status
-                await _send_whole(answer, send)
-        finally:
-            self._write_down(method, path, client_no, status, order)
+        # Written down at arrival: what came in must be on record however the answer fares.
+        call_id = self._desk.store.add_call(
+            {
+                "at": stamp(self._desk.now()),
+                "method": method,
+                "path": path,
+                "client_no": client_no,
+                "fault": order.kind if order else None,
+            }
+        )
+        if order is None or order.kind not in BEFORE:
+            answer = await self._carry_out(scope, receive)
+            self._desk.store.call_answered(call_id, answer.status)
+            await self._leave(order, answer, send)
+        elif order.kind == "drop_request":
+            _hang_up(send)
+        else:
+            await _drain(receive)
+            answer = answer_before(order)
+            self._desk.store.call_answered(call_id, answer.status)
+            await _send_whole(answer, send)
 
     async def _carry_out(self, scope: MutableMapping[str, Any], receive: Receive) -> Answer:
         answer = problem_answer(500, "not_found")
@@ -86,25 +92,6 @@ class FaultGate:
             await _drip(answer, send, order.delay_s)
         else:
             await _send_whole(await spoil(order, answer, self._ring), send)
-
-    def _write_down(  # the parts of one line of the log of calls
-        self,
-        method: str,
-        path: str,
-        client_no: str | None,
-        status: int | None,
-        order: FaultOrder | None,
-    ) -> None:
-        self._desk.store.add_call(
-            {
-                "at": stamp(self._desk.now()),
-                "method": method,
-                "path": path,
-                "client_no": client_no,
-                "status": status,
-                "fault": order.kind if order else None,
-            }
-        )
 
 
 def _hang_up(send: Send) -> None:

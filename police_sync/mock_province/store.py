@@ -244,13 +244,18 @@ class Store:
         cursor = self._db.execute("INSERT OR IGNORE INTO nonces VALUES (?, ?, ?)", (key_id, nonce, now))
         return cursor.rowcount == 1
 
-    def add_call(self, row: Row) -> None:
-        """Write down a call that arrived."""
-        self._db.execute(
-            "INSERT INTO calls (at, method, path, client_no, status, fault) "
-            "VALUES (:at, :method, :path, :client_no, :status, :fault)",
+    def add_call(self, row: Row) -> int:
+        """Write down a call that arrived; its id."""
+        cursor = self._db.execute(
+            "INSERT INTO calls (at, method, path, client_no, fault) "
+            "VALUES (:at, :method, :path, :client_no, :fault)",
             row,
         )
+        return cursor.lastrowid or 0
+
+    def call_answered(self, call_id: int, status: int) -> None:
+        """Write down what the call was answered, before the answer leaves."""
+        self._db.execute("UPDATE calls SET status = ? WHERE id = ?", (status, call_id))
 
     def calls(self, client_no: str | None, limit: int) -> list[Row]:
         """Calls that arrived, in order; of one registration or the newest `limit` of all."""
