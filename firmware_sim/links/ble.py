@@ -162,6 +162,13 @@ class Peripheral:
         """Whether the radio has power."""
         return self._on
 
+    def abandon(self) -> None:
+        """The power went, and the controller with it: wait for none of its answers."""
+        self._on = False
+        self._peers.clear()
+        for task in list(self._tasks):
+            task.cancel()
+
     def send(self, connection: int, data: bytes) -> None:
         """Notify `data` (one fragment), or keep it for the peer's next read."""
         peer = self._peers.get(connection)
@@ -258,7 +265,7 @@ def _refuse_other_writes(attributes: Iterable[att.Attribute[Any]]) -> None:
 
     for attribute in attributes:
         if attribute.type not in writable:
-            attribute.write_value = refuse  # type: ignore[method-assign]
+            attribute.write_value = refuse  # type: ignore[method-assign,assignment]
 
 
 def advertisement(tag: bytes, *, claimable: bool) -> bytes:
@@ -274,6 +281,10 @@ def advertisement(tag: bytes, *, claimable: bool) -> bytes:
         ]
     )
     return bytes(data)
+
+
+def _nobody(_event: Event) -> None:
+    """Nobody is at home."""
 
 
 class BleLink:
@@ -300,6 +311,12 @@ class BleLink:
         if self._peripheral is not None:
             await self._peripheral.stop()
         self._streams.clear()
+
+    def abandon(self) -> None:
+        """The power went: this radio says nothing more to anybody."""
+        self._feed = _nobody
+        if self._peripheral is not None:
+            self._peripheral.abandon()
 
     # ---- from the radio
 

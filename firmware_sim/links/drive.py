@@ -140,12 +140,13 @@ class Driver:
     def power_on(self) -> None:
         """Boot. The links are attached already."""
         self.clocks.reboot()
-        self.lock = Lock(
+        self.lock = lock = Lock(
             Flash(self._medium), self.factory, secrets.token_bytes, self.clocks.now(), self._settings
         )
         self.feed(Tick())
-        if self.lock is not None and self.lock.identity is not None and self.broker is not None:
-            self.broker.identity(self.lock.identity)
+        identity = lock.identity
+        if identity is not None and self.broker is not None:
+            self.broker.identity(identity)
 
     def power_off(self) -> None:
         """The plug is pulled: nothing is said to anybody."""

@@ -18,6 +18,7 @@ from lockserver.protocol.commands import (
     Command,
     CommandKind,
     DocumentsBody,
+    HelloBody,
     JournalAckBody,
 )
 from lockserver.protocol.credential import issue_credential
@@ -95,6 +96,8 @@ class Site:
 
     random: Random = field(default_factory=lambda: source(1))
     now: int = T0
+    certify: Callable[[bytes, bytes], bytes] = lambda _lock_id, _public: b"operational certificate"  # noqa: E731
+    """The device CA: a certificate (DER) for (lock id, signing key)."""
 
     def __post_init__(self) -> None:
         self.root = EcdsaSigner(private_key(self.random))
@@ -132,7 +135,7 @@ class Site:
             nonce=read.nonce,
             site_root=self.root.public,
             key_set=self.key_set,
-            certificate=b"operational certificate",
+            certificate=self.certify(lock_id, read.sign_public),
             broker_secret=self._box(read.ecdh_public, secret, Box.BROKER, lock_id),
             door_seed=self._box(read.ecdh_public, self.random(32), Box.SEED, lock_id),
             shard=shard(lock_id),
@@ -237,6 +240,9 @@ class Site:
 
     def acknowledge(self, lock: Enrolled, head: Head) -> bytes:
         return self._plain(lock, CommandKind.JOURNAL_ACK, JournalAckBody(head.number, head.hash))
+
+    def say_hello(self, lock: Enrolled) -> bytes:
+        return self._plain(lock, CommandKind.SAY_HELLO, HelloBody())
 
     def _plain(self, lock: Enrolled, kind: CommandKind, body: Body) -> bytes:
         return self.seal(lock, Command(self.random(16), kind, body))
