@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from police_sync.mock_province.desk import Desk
 from police_sync.mock_province.faults import (
     BEFORE,
@@ -58,7 +60,10 @@ class FaultGate:
             }
         )
         if order is None or order.kind not in BEFORE:
-            answer = await self._carry_out(scope, receive)
+            try:
+                answer = await self._carry_out(scope, receive)
+            except ClientDisconnect:
+                return  # the caller left before its body was in; nothing was taken
             self._desk.store.call_answered(call_id, answer.status)
             await self._leave(order, answer, send)
         elif order.kind == "drop_request":
