@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from lockserver.domain.identity_data.ethnicities import CODE_OF as ETHNICITY_CODES
-from lockserver.domain.identity_data.regions import ABOLISHED, CURRENT
+from lockserver.domain.identity_data.regions import ABOLISHED, CURRENT, PREFECTURES
 
 NUMBER_LENGTH = 18
 NAME_LENGTH_MAX = 50  # the longest minority names on record are under forty characters
@@ -94,6 +94,7 @@ class RegionStatus(StrEnum):
     CURRENT = "current"
     ABOLISHED = "abolished"
     TERRITORY = "territory"
+    UNLISTED = "unlisted"  # a prefecture we know, a county we do not: younger than our list
 
 
 @dataclass(frozen=True)
@@ -190,12 +191,15 @@ def check_character(seventeen: str) -> str:
 
 
 def region_status(region: str) -> RegionStatus | None:
-    """What six leading digits stand for; None if they were never a code."""
+    """What six leading digits stand for; None if no prefecture ever had them."""
     if region[:2] in _TERRITORIES:
         return RegionStatus.TERRITORY if region[2:] == "0000" else None
     if region in CURRENT:
         return RegionStatus.CURRENT
-    return RegionStatus.ABOLISHED if region in ABOLISHED else None
+    if region in ABOLISHED:
+        return RegionStatus.ABOLISHED
+    # Nobody is refused because a county is younger than our list; the province has the last word.
+    return RegionStatus.UNLISTED if region[:4] in PREFECTURES else None
 
 
 def check_number(text: str, *, today: date) -> IdNumber | Fault:

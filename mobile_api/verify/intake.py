@@ -20,6 +20,7 @@ PIXELS_MAX: Final = 50_000_000  # today's phones send 12 to 50 megapixels
 SIDE_MIN: Final = 160  # below this no card field and no face is readable
 SIDE_MAX_KEPT: Final = 2400  # what recognition uses; larger is scaled down here, once
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP")
+_ANIMATED: Final = ("PNG", "WEBP")
 
 
 def open_picture(raw: bytes) -> Image:
@@ -62,5 +63,6 @@ def _judge_header(header: Pillow.Image) -> None:
         raise PictureRefusedError(Refusal.IMAGE_TOO_MANY_PIXELS)
     if min(width, height) < SIDE_MIN:
         raise PictureRefusedError(Refusal.IMAGE_TOO_SMALL)
-    if getattr(header, "n_frames", 1) > 1:
+    # A phone's JPEG may carry a second picture (depth, preview) without being animated.
+    if header.format in _ANIMATED and getattr(header, "n_frames", 1) > 1:
         raise PictureRefusedError(Refusal.IMAGE_ANIMATED)

