@@ -85,13 +85,25 @@ def _roles(text: str) -> tuple[Role, ...]:
 
 
 def _serve(given: argparse.Namespace) -> int:
+    import structlog
+
+    from lockserver.keys.files import KeyFileError
     from lockserver.logging import configure
     from lockserver.run import serve
+    from mobile_api.serve import PortTakenError
 
     every = _load_all(given.roles)
     names = ",".join(role.value for role in given.roles)
     configure(level=every[0].log_level, json=every[0].log_json, role=names)
-    serve.run(lambda stop: serve.serve(every, stop, serve.announce))
+    try:
+        serve.run(lambda stop: serve.serve(every, stop, serve.announce))
+    except (KeyFileError, PortTakenError) as error:  # said in one line, with the cure
+        print(error, file=sys.stderr)
+        return os.EX_CONFIG
+    except Exception as error:  # noqa: BLE001 - whatever it was: said once, redacted, and the exit status tells
+        structlog.get_logger(__name__).exception("role.failed")  # a bare traceback would not be redacted
+        print(f"{names} failed: {type(error).__name__}; the reason stands above", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -68,6 +68,7 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[str]:
         host, port = listener.getsockname()[:2]
         yield f"http://{host}:{port}"
     finally:
-        app.state.services.stopping.set()
+        if hasattr(app.state, "services"):  # other applications hold no long polls
+            app.state.services.stopping.set()
         server.should_exit = True
         await task
