@@ -75,6 +75,7 @@ STATUS: Mapping[str, int] = {
     "claim_refused": 422,
     "lock_taken": 409,
     "lock_missing": 409,
+    "credential_missing": 409,
     "command_refused": 409,
     "command_expired": 409,
     "step_illegal": 409,

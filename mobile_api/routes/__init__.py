@@ -9,12 +9,15 @@ def routers() -> Sequence[APIRouter]:
     """Return every noun's routes."""
     from mobile_api.routes import (
         cases,
+        commands,
         health,
         houses,
         keys,
+        locks,
         login,
         phones,
         registrations,
+        sync,
         tenancies,
     )
 
@@ -22,6 +25,9 @@ def routers() -> Sequence[APIRouter]:
         login.router,
         phones.router,
         houses.router,
+        locks.router,
+        commands.router,
+        sync.router,
         tenancies.router,
         cases.router,
         registrations.router,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
 from lockserver.domain.command import Command
+from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import (
     ArrivalFiling,
     BrokerIdentity,
@@ -156,6 +157,10 @@ class Credentials(Rows[IssuedCredential], Protocol):
         """Return revoked credentials that would live otherwise: what the list must name."""
         ...
 
+    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, GrantClass]]:
+        """Return whose credentials these are: holder and class, by credential id."""
+        ...
+
     async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
         """Return when the oldest credential was issued that lives and is not revoked."""
         ...
@@ -210,6 +215,14 @@ class Journals(Protocol):
 
     async def hashes(self, lock_id: UUID, numbers: Sequence[int]) -> dict[int, bytes]:
         """Return the kept hashes of these entries."""
+        ...
+
+    async def newest(self, lock_id: UUID, limit: int) -> Sequence[JournalLine]:
+        """Return the last entries, newest first."""
+        ...
+
+    async def is_complete(self, lock_id: UUID) -> bool:
+        """Tell whether every number from 1 to the last is kept."""
         ...
 
     async def of_lock(self, lock_id: UUID, *, after: int = 0, limit: int = 500) -> Sequence[JournalLine]:

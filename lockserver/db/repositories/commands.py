@@ -24,6 +24,7 @@ from lockserver.db.tables import (
 )
 from lockserver.domain.command import GRACE, Command
 from lockserver.domain.errors import ConflictError, WishUsedError
+from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import ArrivalFiling, IssuedCredential, JournalLine, SpentWish, Verdict
 
 _grants = table_of(GrantRow)
@@ -95,9 +96,7 @@ class Wishes(Rows[SpentWish]):
 
     async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
         """Return the holders who wished this for this target."""
-        statement = self.select().where(
-            self.table.c.operation == operation, self.table.c.target == target
-        )
+        statement = self.select().where(self.table.c.operation == operation, self.table.c.target == target)
         return list({wish.holder_id for wish in await self.all(statement)})
 
 
@@ -165,6 +164,17 @@ class Credentials(Rows[IssuedCredential]):
             )
             .order_by(table.c.id)
         )
+
+    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, GrantClass]]:
+        """Return whose credentials these are: holder and class, by credential id."""
+        table = self.table
+        statement = (
+            select(table.c.id, _grants.c.holder_id, _grants.c.class_)
+            .join(_grants, _grants.c.id == table.c.grant_id)
+            .where(table.c.id.in_(ids))
+        )
+        with refusals():
+            return {row[0]: (row[1], row[2]) for row in await self.connection.execute(statement)}
 
     async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
         """Return when the oldest credential was issued that lives and is not revoked."""
@@ -266,6 +276,21 @@ class Journals(Rows[JournalLine]):
         )
         with refusals():
             return {row[0]: row[1] for row in await self.connection.execute(statement)}
+
+    async def newest(self, lock_id: UUID, limit: int) -> Sequence[JournalLine]:
+        """Return the last entries, newest first."""
+        table = self.table
+        return await self.all(
+            self.select().where(table.c.lock_id == lock_id).order_by(table.c.number.desc()).limit(limit)
+        )
+
+    async def is_complete(self, lock_id: UUID) -> bool:
+        """Tell whether every number from 1 to the last is kept."""
+        table = self.table
+        statement = select(func.count() == func.coalesce(func.max(table.c.number), 0)).where(
+            table.c.lock_id == lock_id
+        )
+        return bool(await self.scalar(statement))
 
     async def of_lock(self, lock_id: UUID, *, after: int = 0, limit: int = 500) -> Sequence[JournalLine]:
         """Return entries above a number, in order."""

@@ -1,0 +1,104 @@
+"""What people may know of a lock: how it stands, and the part of its journal that is theirs to read.
+
+Nobody reads another resident's movements (L-51): the landlord sees faults, his own entries and his
+staff's; a resident sees his own and those of non-residents. Numbers are left out of what is shown,
+since counting them counts somebody's comings and goings; whether anything is missing is said in one
+word.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from lockserver.app.ports import UnitOfWork
+from lockserver.domain.errors import NotFoundError
+from lockserver.domain.grant import GrantClass
+from lockserver.domain.lock import JournalLine, Lock, LockStatus
+from lockserver.protocol.journal import How, What
+
+SHOWN = 200
+"""Newest entries looked through for one answer."""
+FAULTS = frozenset(
+    {
+        What.BOOTED,
+        What.CLOCK_SET,
+        What.CLOCK_LOST,
+        What.KEYS_APPLIED,
+        What.REVOCATION_APPLIED,
+        What.STATE_APPLIED,
+        What.ENROLLED,
+        What.TAMPERED,
+        What.RETIRED,
+        What.FIRMWARE_APPLIED,
+        What.BATTERY_LOW,
+    }
+)
+"""What a lock does by itself and says nothing of who came or went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A lock with what it last said."""
+
+    lock: Lock
+    status: LockStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One entry as this reader may see it: his own, a non-resident's, or the lock's own doing."""
+
+    line: JournalLine
+    whose: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The readable part; `complete`: every number up to the last is kept."""
+
+    entries: Sequence[Shown]
+    complete: bool
+
+
+async def know_lock(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime) -> Known:
+    """Return a lock to its landlord, his staff, or who holds a living grant at its door."""
+    lock = await work.locks.get(lock_id)
+    if lock is None:
+        raise NotFoundError
+    lives = bool(await work.grants.living(reader, lock.door_id, now))
+    if not lives and not await _runs(work, reader, lock):
+        raise NotFoundError
+    return Known(lock, await work.lock_states.get(lock_id))
+
+
+async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime) -> Journal:
+    """Return what this reader may see, newest first. Raises NotFoundError."""
+    await know_lock(work, reader, lock_id, now)
+    lines = await work.journals.newest(lock_id, SHOWN)
+    named = [UUID(bytes=line.subject) for line in lines if line.subject and len(line.subject) == 16]  # noqa: PLR2004 - an id
+    owners = await work.credentials.owners(named)
+    shown = [Shown(line, whose) for line in lines if (whose := _whose(line, owners, reader)) is not None]
+    return Journal(shown, await work.journals.is_complete(lock_id))
+
+
+async def _runs(work: UnitOfWork, reader: UUID, lock: Lock) -> bool:
+    """Tell whether the reader owns the house, or is its staff."""
+    door = await work.doors.one(lock.door_id)
+    house = await work.houses.one(door.house_id)
+    return house.owner_holder_id == reader or await work.houses.is_staff(house.id, reader)
+
+
+def _whose(line: JournalLine, owners: dict[UUID, tuple[UUID, GrantClass]], reader: UUID) -> str | None:
+    """Return whose entry it is to this reader, or None where it is not his to see."""
+    if line.subject is None:
+        return "lock" if line.what in FAULTS and line.how != How.HANDLE else None
+    if len(line.subject) != 16:  # noqa: PLR2004 - a slot's number, not an id
+        return None
+    owner = owners.get(UUID(bytes=line.subject))
+    if owner is None:
+        return None
+    holder, kind = owner
+    if holder == reader:
+        return "mine"
+    return kind if kind in ("owner", "staff") else None

@@ -1,0 +1,138 @@
+"""Locks, commands, the phone's kit."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from mobile_api.schemas.parts import Bytes, In, Instant, Out, Wish
+
+Offer = Annotated[Bytes, Field(min_length=64, max_length=4096)]
+Report = Annotated[Bytes, Field(min_length=82, max_length=32768)]
+
+
+class ClaimIn(In):
+    """What the owner's phone brought: the lock's LK1-OFFER over BLE, the claim code off its QR."""
+
+    offer: Offer
+    claim_code: Annotated[Bytes, Field(min_length=16, max_length=16)]
+    door_id: UUID
+
+
+class ClaimOut(Out):
+    """For the lock: LK1-ENROL and its MAC under the claim code (message E3)."""
+
+    lock_id: UUID
+    document: Bytes
+    mac: Bytes
+
+
+class EnrolledIn(In):
+    """The lock's first report (from message E4), sealed to the server."""
+
+    report: Report
+
+
+class LockOut(Out):
+    """A lock and what it last said of itself, with when; what it never said is null or `unknown`."""
+
+    id: UUID
+    door_id: UUID
+    serial: str
+    state: Literal["enrolling", "active", "retired"]
+    last_seen_at: Instant | None
+    bolt: Literal["locked", "unlocked", "unknown"]
+    clock_offset_s: int | None
+    clock_attested: bool | None
+    epoch: int | None
+    battery: int | None
+    battery_at: Instant | None
+    documents_pending: bool
+
+
+class EntryOut(Out):
+    """One journal entry. `at` null: the lock's clock was lost; `count`: how many alike."""
+
+    what: str
+    how: str
+    whose: Literal["mine", "owner", "staff", "lock"]
+    at: Instant | None
+    uncertainty_s: int | None
+    denial: str | None
+    count: int
+    received_at: Instant
+
+
+class JournalOut(Out):
+    """What you may see of a door's journal, newest first; `complete` speaks of the whole."""
+
+    entries: list[EntryOut]
+    complete: bool
+
+
+class UnlockIn(In):
+    """The holder's own signature: LK1-WISH, operation unlock, at most 20 s from now."""
+
+    wish: Wish
+
+
+class CommandOut(Out):
+    """A command. `done` is only ever the lock's own signed word."""
+
+    id: UUID
+    lock_id: UUID
+    kind: Literal["unlock"]
+    state: Literal["queued", "sent", "done", "refused", "expired", "unknown"]
+    code: str | None
+    not_after: Instant
+    settled_at: Instant | None
+
+
+class CarriedReport(In):
+    """A sealed report that a lock gave to the phone over BLE."""
+
+    lock_id: UUID
+    report: Report
+
+
+class SyncIn(In):
+    """A phone-signed request.
+
+    `request`: LK1-REQ over `POST /v1/phone/sync` whose body hash is SHA-256 of `asks`. `asks`:
+    canonical JSON `{"nonces": {"<lock id, 32 hex digits>": "<time nonce, base64url>"}}`, or `{}`.
+    `reports` need no signature: they are sealed and signed by their locks.
+    """
+
+    request: Annotated[Bytes, Field(min_length=64, max_length=512)]
+    asks: Annotated[Bytes, Field(min_length=2, max_length=8192)] = b"{}"
+    reports: Annotated[tuple[CarriedReport, ...], Field(max_length=8)] = ()
+
+
+class DoorKitOut(Out):
+    """All that opens one door without a network. `withheld` says why there is no credential."""
+
+    door_id: UUID
+    house_id: UUID
+    name: str
+    kind: Literal["gate", "room"]
+    lock_id: UUID
+    door: Bytes
+    credential: Bytes | None
+    not_before: Instant | None
+    expires_at: Instant | None
+    withheld: str | None
+    withheld_until: Instant | None
+    revocation_list: Bytes | None
+    access_state: Bytes | None
+    time: Bytes | None
+
+
+class KitOut(Out):
+    """A phone's bundle. `now` is the server's clock: set your offset by it."""
+
+    phone_id: UUID
+    now: Instant
+    site_root: Bytes
+    key_set: Bytes
+    doors: list[DoorKitOut]
+    reports_taken: list[bool]
