@@ -7,7 +7,7 @@ Everything lives below one data folder, and a second run on the same folder find
     secrets/<role>/        its database URL
     secrets/passwords.json what those are made from; read by the supervisor alone
     province/              the mock province's store
-    locks/                 the simulated manufacturer's CA and the locks' flash
+    factory/  locks/       the simulated manufacturer's CA, and a folder a crate of simulated locks
     logs/<program>.log     what each program says
     sms.jsonl              messages that a provider would have sent
 
@@ -22,6 +22,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ from lockserver.mqtt.embedded import EmbeddedNats, Passwords
 from lockserver.ports import free_port, is_free
 from lockserver.run.site import CLIENT_FILE, create_keys, publish_keys
 from lockserver.run.supervisor import Program, Supervisor
+from lockserver.run.world import SystemClock
 from lockserver.settings import PREFIX, SERVING, Role
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ class Installation:
     async def make_keys(self) -> None:
         """Make every role's keys, once, and exchange public halves with factory and province."""
         province = self.data / "province"
-        await asyncio.to_thread(create_keys, self.keys, factory=self.data / "locks", province_data=province)
+        await asyncio.to_thread(create_keys, self.keys, factory=self.data / "factory", province_data=province)
 
     async def start_broker(self) -> None:
         """Start the embedded broker, with an empty store; who may enter it stands in the bridge's keys."""
@@ -161,10 +163,10 @@ class Installation:
         if self.broker is not None:
             await asyncio.to_thread(self.broker.stop)
 
-    async def start_province(self) -> None:
-        """Start the mock province, with its own store and keys; `facts("province")` says where its doors are."""
+    async def start_province(self) -> dict[str, Any]:
+        """Start the mock province, with its own store and keys; the answer says where its doors are."""
         folder = self.data / "province"
-        await self.start_program(
+        return await self.start_program(
             "province",
             (
                 "province", "--data", str(folder), "--client", str(folder / CLIENT_FILE),
@@ -172,6 +174,24 @@ class Installation:
                 "--callback-url", f"http://127.0.0.1:{self._callback_port}/callback",
             ),
         )  # fmt: skip
+
+    async def start_locks(self) -> dict[str, Any]:
+        """Unpack a crate of new simulated locks and switch them on; the answer says how to reach them.
+
+        Started again after a crash, they are the same locks with the same flash.
+        """
+        stamp = SystemClock().now().strftime("%Y%m%dT%H%M%S.%f")
+        crate = self.data / "locks" / stamp
+        await asyncio.to_thread(shutil.copytree, self.data / "factory", crate)
+        broker = urlsplit(self.broker_url)
+        arguments = [
+            "sim", "--data", str(crate), "--locks", str(self.wanted.locks),
+            "--radio", f"tcp:127.0.0.1:{free_port()}", "--control", str(free_port()),
+            "--broker", f"{broker.hostname}:{broker.port or 1883}",
+        ]  # fmt: skip
+        if "broker_ca" in self.wanted.extra:
+            arguments += ["--broker-ca", self.wanted.extra["broker_ca"]]
+        return await self.start_program("locks", tuple(arguments))
 
     async def start_roles(self, roles: Iterable[Role] = SERVING) -> None:
         """Start these roles, each a process; side by side, since each waits for its own ready word."""
@@ -277,7 +297,7 @@ def open_installation(wanted: Wanted) -> Installation:
         data.chmod(
             0o711
         )  # PostgreSQL's user passes through to its own folder; what is secret is closed below
-        for name in ("secrets", "province", "locks", "logs"):
+        for name in ("secrets", "factory", "province", "locks", "logs"):
             (data / name).mkdir(mode=0o700, exist_ok=True)
         passwords = _passwords(data / "secrets" / "passwords.json")
     except OSError as error:
