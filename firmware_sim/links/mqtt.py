@@ -32,11 +32,12 @@ if TYPE_CHECKING:
     from firmware_sim.core.identity import Identity
 
 #: Seconds: the first wait before a reconnect, and the longest. Each wait is drawn from [half, whole].
-WAIT: Final = (1.0, 30.0)
+WAIT: Final = (0.5, 30.0)
 #: Seconds between pings on an idle connection; a dead one is noticed after one and a half.
 KEEPALIVE: Final = 30
-#: Seconds for TCP, TLS and CONNACK together.
-CONNECT: Final = 10.0
+#: Seconds for TCP, TLS and CONNACK together: at first, and at most. A broker that has just started
+#: may take a CONNECT and never answer it (seen with NATS), so the first patience is short.
+CONNECT: Final = (3.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +105,20 @@ class MqttLink:
         self._hang_up()
 
     async def _run(self) -> None:
-        wait = WAIT[0]
+        wait, patience = WAIT[0], CONNECT[0]
         while True:
             await self._healed.wait()
             self._ended = False
             try:
-                was_up = await self._connected()
+                was_up = await self._connected(patience)
             finally:
                 self._drop()
             wait = WAIT[0] if was_up else min(2 * wait, WAIT[1])
+            patience = CONNECT[0] if was_up else min(2 * patience, CONNECT[1])
             # jitter spreads a fleet over time; nothing secret hangs on it
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311
 
-    async def _connected(self) -> bool:
+    async def _connected(self, patience: float) -> bool:
         """Connect and stay until the connection ends. Whether it ever stood."""
         if self._identity is None:
             return False
@@ -124,7 +126,7 @@ class MqttLink:
         loop = asyncio.get_running_loop()
         was_up = False
         try:
-            async with asyncio.timeout(CONNECT):
+            async with asyncio.timeout(patience):
                 await loop.run_in_executor(
                     None, client.connect, self._address.host, self._address.port, KEEPALIVE
                 )
@@ -148,7 +150,7 @@ class MqttLink:
     def _make(self, identity: Identity) -> paho.Client:
         name = lock_name(identity.lock_id)
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
-        client.connect_timeout = CONNECT
+        client.connect_timeout = CONNECT[1]
         if self._address.ca is not None:
             client.tls_set_context(_client_context(self._address.ca, identity))
         else:

@@ -6,6 +6,7 @@ framing). This socket is the only one a phone needs at a door.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,7 @@ class _CountingSource:
     def __init__(self, source: Any, count: HciCount) -> None:
         self._source = source
         self._count = count
+        self.terminated: asyncio.Future[None] = source.terminated
 
     def set_packet_sink(self, sink: TransportSink) -> None:
         self._source.set_packet_sink(_CountingSink(sink, self._count, "received"))

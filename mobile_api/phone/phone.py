@@ -1,0 +1,218 @@
+"""The reference phone: enrols its keys, syncs, signs wishes, claims locks, opens doors.
+
+It needs the network for all but the last. What the server hands it is signed by the issuer and
+verified here; the site root is pinned at the first sync and never changed by a later one.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
+
+from lockserver.protocol.access import Operation
+from lockserver.protocol.carried import SignedDocument
+from lockserver.protocol.documents import DoorDocument, read_door, read_key_set
+from lockserver.protocol.errors import Denial, RemoteError
+from lockserver.protocol.limits import ID, NONCE
+from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
+from lockserver.protocol.wish import Arg, Wish, WishOperation, sign_wish
+from mobile_api.phone.bundle import Bundle, StoredDoor, b64, unb64
+from mobile_api.phone.door import Visit, claim, visit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mobile_api.phone.radio import PhoneRadio
+
+#: Seconds that a wish lives: long enough for a slow network, short enough to die young.
+WISH_LIFE = 20
+
+_SYNC = "POST /v1/phone/sync"
+_ENROL = "POST /v1/phones"
+
+
+class Server(Protocol):
+    """A session with the API; paths are below `/v1`. Raises its own error for 400 and above."""
+
+    async def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON
+        """POST JSON, with an Idempotency-Key of its own, and read JSON."""
+
+
+class Phone:
+    """One phone: a bundle in a file, and what it can do with it."""
+
+    def __init__(self, bundle: Bundle, path: Path | None = None) -> None:
+        self.bundle = bundle
+        self._path = path
+        self.clock_offset = 0
+        """Seconds that the server's clock is ahead of this phone's."""
+
+    @classmethod
+    def fresh(cls, path: Path | None = None) -> Phone:
+        """A new phone, with keys of its own."""
+        phone = cls(Bundle.fresh(secrets.token_bytes), path)
+        phone.save()
+        return phone
+
+    @classmethod
+    def load(cls, path: Path) -> Phone:
+        """The phone in a file."""
+        return cls(Bundle.load(path), path)
+
+    def save(self) -> None:
+        """Write the bundle, if this phone has a file."""
+        if self._path is not None:
+            self.bundle.save(self._path)
+
+    @property
+    def now(self) -> int:
+        """Unix seconds, by the server's clock as far as known."""
+        return int(time.time()) + self.clock_offset
+
+    # ---- with the network
+
+    async def enrol(self, server: Server, session_id: UUID) -> dict[str, Any]:
+        """Bring this phone's keys to the account; they are `pending` until something proves them."""
+        bundle = self.bundle
+        proof = self._request(
+            session_id.bytes, _ENROL, bundle.sign_public + bundle.ecdh_public
+        )
+        answer = await server.post(
+            "/phones",
+            {
+                "sign_pub": b64(bundle.sign_public),
+                "ecdh_pub": b64(bundle.ecdh_public),
+                "proof": b64(proof),
+            },
+        )
+        bundle.phone_id = UUID(answer["id"]).bytes
+        self.save()
+        return dict(answer)
+
+    async def claim(
+        self, server: Server, radio: PhoneRadio, serial: str, claim_code: bytes, door_id: str
+    ) -> bytes:
+        """Claim a lock for a door as its owner, after its button was pressed. Returns the lock's id."""
+        lock: dict[str, str] = {}
+
+        async def enrol(offer: bytes) -> tuple[bytes, bytes]:
+            answer = await server.post(
+                "/locks",
+                {"offer": b64(offer), "claim_code": b64(claim_code), "door_id": door_id},
+            )
+            lock["id"] = answer["lock_id"]
+            return unb64(answer["document"]), unb64(answer["mac"])
+
+        report = await claim(radio, serial, self.bundle.signer, enrol)
+        await server.post(f"/locks/{lock['id']}/enrolled", {"report": b64(report)})
+        return UUID(lock["id"]).bytes
+
+    async def sync(self, server: Server) -> dict[str, Any]:
+        """Fetch what this phone needs to open its doors without a network.
+
+        Raises RemoteError if anything in it is not signed by the pinned site's issuer.
+        """
+        if self.bundle.phone_id is None:
+            message = "this phone is not enrolled"
+            raise ValueError(message)
+        nonces = {
+            door.lock_id.hex(): b64(door.nonce)
+            for door in self.bundle.doors.values()
+            if door.nonce is not None
+        }
+        asks = json.dumps({"nonces": nonces}, sort_keys=True, separators=(",", ":")).encode()
+        request = self._request(self.bundle.phone_id, _SYNC, asks)
+        kit = await server.post("/phone/sync", {"request": b64(request), "asks": b64(asks)})
+        self.take(kit)
+        return dict(kit)
+
+    def take(self, kit: Mapping[str, Any]) -> None:
+        """Verify a kit and keep it."""
+        bundle = self.bundle
+        root = unb64(kit["site_root"])
+        if bundle.site_root not in {None, root}:
+            raise RemoteError(Denial.UNKNOWN_KEY, "another site root than the one pinned")
+        key_set = read_key_set(unb64(kit["key_set"]), root)
+        doors: dict[bytes, StoredDoor] = {}
+        for item in kit["doors"]:
+            pinned = read_door(unb64(item["door"]), key_set.issuers)
+            doors[pinned.lock_id] = self._door(pinned, item)
+        bundle.site_root, bundle.key_set, bundle.doors = root, unb64(kit["key_set"]), doors
+        self.save()
+
+    def _door(self, pinned: DoorDocument, item: Mapping[str, Any]) -> StoredDoor:
+        before = self.bundle.doors.get(pinned.lock_id)
+        documents = {
+            name: unb64(item[name])
+            for name in ("revocation_list", "access_state", "time")
+            if item.get(name)
+        }
+        credential = item.get("credential")
+        return StoredDoor(
+            lock_id=pinned.lock_id,
+            lock_public=pinned.lock_public,
+            credential=None if credential is None else unb64(credential),
+            name=item.get("name", ""),
+            kind=item.get("kind", ""),
+            withheld=item.get("withheld"),
+            expires_at=item.get("expires_at"),
+            documents=documents,
+            nonce=None if before is None else before.nonce,
+        )
+
+    def wish(
+        self,
+        operation: WishOperation,
+        target: bytes,
+        args: Mapping[str, Arg] | None = None,
+        *,
+        life: int = WISH_LIFE,
+    ) -> bytes:
+        """The holder's own signature under what he wants of `target` (a 16-byte id)."""
+        wish = Wish(
+            wish_id=secrets.token_bytes(ID),
+            target_id=target,
+            operation=operation,
+            not_after=self.now + life,
+            args=dict(args or {}),
+        )
+        return sign_wish(wish, self.bundle.signer)
+
+    # ---- at a door, without a network
+
+    async def open(
+        self,
+        radio: PhoneRadio,
+        lock_id: bytes,
+        *,
+        operation: Operation = Operation.UNLOCK,
+        collect: bool = True,
+    ) -> Visit:
+        """Open a door (or ask something else of it) and keep what it gave us to carry."""
+        key = self.bundle.door_key(lock_id)
+        result = await visit(radio, key, self.bundle.signer, operation=operation, collect=collect)
+        door = self.bundle.doors[lock_id]
+        door.nonce = result.info.time_nonce
+        self.bundle.reports += [(lock_id, report) for report in result.reports]
+        self.save()
+        return result
+
+    def carried(self, lock_id: bytes) -> tuple[SignedDocument, ...]:
+        """The documents that this phone would carry to a door."""
+        return self.bundle.door_key(lock_id).documents
+
+    def _request(self, phone_id: bytes, method_path: str, body: bytes) -> bytes:
+        request = PhoneRequest(
+            phone_id=phone_id,
+            method_path=method_path,
+            body_hash=hash_body(body),
+            issued_at=self.now,
+            nonce=secrets.token_bytes(NONCE),
+        )
+        return sign_request(request, self.bundle.signer)
+
+
