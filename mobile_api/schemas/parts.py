@@ -25,6 +25,8 @@ class Out(BaseModel):
 
 
 def _bytes_of(value: object) -> object:
+    if isinstance(value, bytes):
+        return value  # ours, on the way out; JSON has no bytes
     if not isinstance(value, str):
         raise ValueError("base64url text")  # noqa: TRY004 - pydantic's validators raise ValueError
     try:
