@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from procrastinate import App, SyncPsycopgConnector
 from psycopg import sql
 from sqlalchemy import create_engine, make_url
 
@@ -36,6 +37,7 @@ def migrate(superuser_url: str, passwords: Mapping[str, str], *, database: str =
     _create(superuser_url, passwords, database)
     owner = role_url(superuser_url, "migrate", passwords["migrate"], database=database)
     upgrade(owner)
+    _lay_schedule(owner)
     with psycopg.connect(driver_url(owner), autocommit=False) as connection:
         lay_grants(connection)
 
@@ -57,6 +59,17 @@ def _create(superuser_url: str, passwords: Mapping[str, str], database: str) -> 
     with psycopg.connect(driver_url(url.render_as_string(hide_password=False)), autocommit=True) as inside:
         inside.execute(sql.SQL("ALTER SCHEMA public OWNER TO {}").format(owner))
         inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+
+
+def _lay_schedule(owner_url: str) -> None:
+    """Make procrastinate's own tables, where they are not there yet."""
+    with psycopg.connect(driver_url(owner_url)) as connection:
+        [there] = connection.execute("SELECT to_regclass('procrastinate_jobs') IS NOT NULL").fetchone() or [
+            False
+        ]
+    if not there:
+        with App(connector=SyncPsycopgConnector(conninfo=driver_url(owner_url))).open() as app:
+            app.schema_manager.apply_schema()
 
 
 def upgrade(owner_url: str, revision: str = "head") -> None:

@@ -182,9 +182,10 @@ async def answer_one(role: RoleName, handlers: Mapping[str, Handler], pool: Pool
 
 
 async def _answered(role: str, handler: Handler | None, kind: str, body: bytes) -> dict[str, Any]:
+    if handler is None:
+        log.error("request.unheard_of", role=role, kind=kind)
+        return {"state": "failed", "error_code": RoleFailedError.code, "error_detail": {"kind": kind}}
     try:
-        if handler is None:
-            raise RoleFailedError(kind=kind)
         return {"state": "done", "response": dumps(await handler(loads(body)) or {})}
     except DomainError as refused:
         log.info("request.refused", role=role, kind=kind, error_code=refused.code)

@@ -16,7 +16,6 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
-
 from sqlalchemy import make_url
 
 from lockserver.db.connection import Pool, driver_url
@@ -59,7 +58,7 @@ class Database:
     def transactions(self, role: str) -> PostgresTransactions:
         return PostgresTransactions(self.pool(role))
 
-    def execute(self, statement: str, *args: Any, role: str = "") -> list[tuple[Any, ...]]:
+    def execute(self, statement: str, *args: object, role: str = "") -> list[tuple[Any, ...]]:
         """Run SQL as a role, or as the superuser, in a transaction of its own; rows, if any."""
         url = self.url(role) if role else self.superuser
         # psycopg leaves a connection open whose commit fails, as a deferred law's does

@@ -87,11 +87,16 @@ class AuditRow(Row, table=True):
 
 
 class AuditCheckpointRow(Row, table=True):
-    """A signed head over the audit rows from the last checkpoint up to `upto_id`."""
+    """A signed head over all audit rows of transactions below `below_txid`, since the last one.
+
+    Rows are taken by transaction, not by id: an id is drawn before its transaction commits, so a
+    head up to an id could miss a row that appears later; below the xmin horizon nothing appears.
+    """
 
     __tablename__: ClassVar[str] = "audit_checkpoints"
     __table_args__ = (length("root_hash", HASH_BYTES), length("prev_hash", HASH_BYTES))
-    upto_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    below_txid: int = Field(sa_type=BigInteger)
     count: int = Field(sa_type=BigInteger)
     root_hash: bytes = blob()
     prev_hash: bytes = blob()
