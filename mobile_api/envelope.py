@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import traceback
 import uuid
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -105,8 +107,8 @@ class Envelope:
             )
             await answer(scope, receive, dressed_send)
         except Exception as error:
-            # The type's name only: a message may quote what a person sent.
-            _log.error("http.broken", error=type(error).__name__, exc_info=_traced(error))
+            # Type and place only: its message may quote what a person sent (L-31).
+            _log.error("http.broken", error=type(error).__name__, at=_place(error))
             if started:
                 raise
             await problems.response("internal")(scope, receive, dressed_send)
@@ -114,9 +116,9 @@ class Envelope:
             structlog.contextvars.unbind_contextvars("request_id")
 
 
-def _traced(error: Exception) -> bool:
-    """Whether the traceback may be logged: never for errors that quote their input."""
-    return type(error).__module__.split(".", 1)[0] not in {"pydantic_core", "pydantic"}
+def _place(error: Exception) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-6:]]
 
 
 def _dress(

@@ -27,6 +27,8 @@ class Out(BaseModel):
 def _bytes_of(value: object) -> object:
     if isinstance(value, bytes):
         return value  # ours, on the way out; JSON has no bytes
+    if isinstance(value, bytes):  # an answer being built; JSON has no bytes
+        return value
     if not isinstance(value, str):
         raise ValueError("base64url text")  # noqa: TRY004 - pydantic's validators raise ValueError
     try:
