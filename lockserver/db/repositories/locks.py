@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lockserver.db.repositories.rows import Rows, refusals
@@ -222,7 +223,7 @@ class LockDocuments(Rows[LockDocument]):
             self.select()
             .where(table.c.lock_id == lock_id)
             .order_by(table.c.kind, table.c.number.desc())
-            .distinct(table.c.kind)
+            .ext(distinct_on(table.c.kind))
         )
 
     async def put(self, document: LockDocument) -> None:
