@@ -44,7 +44,7 @@ STOP_S = 20.0  # a fast shutdown writes one checkpoint
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    "max_connections": "120",  # eight roles with pools of ten, and room for tests
+    "max_connections": "200",  # six serving roles with pools of 8 and as many more in a rush, and their listeners
     "shared_buffers": "64MB",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -89,7 +89,9 @@ class EmbeddedPostgres:
             self._run(programs, cluster, user)
         except PermissionError as error:
             self._release()
-            raise EmbeddedPostgresError(f"cannot write {error.filename}: choose another folder, --data DIR") from None
+            raise EmbeddedPostgresError(
+                f"cannot write {error.filename}: choose another folder, --data DIR"
+            ) from None
         except BaseException:
             self._release()
             raise
@@ -155,7 +157,9 @@ class EmbeddedPostgres:
                 where.write_text(str(near / f"cluster-{mark}"))
         cluster = self.folder / where.read_text()
         if cluster.parent == self.folder and not may_enter(self.folder, user):
-            raise EmbeddedPostgresError(f"{self.folder} now stands where user nobody cannot enter: move it back")
+            raise EmbeddedPostgresError(
+                f"{self.folder} now stands where user nobody cannot enter: move it back"
+            )
         if not cluster.exists():
             cluster.mkdir(mode=0o700)
             os.chown(cluster, *user)
@@ -264,9 +268,7 @@ def may_enter(folder: Path, user: tuple[int, int]) -> bool:
         if not step.exists():
             continue
         facts = step.stat()
-        bit = (
-            stat.S_IXUSR if facts.st_uid == uid else stat.S_IXGRP if facts.st_gid == gid else stat.S_IXOTH
-        )
+        bit = stat.S_IXUSR if facts.st_uid == uid else stat.S_IXGRP if facts.st_gid == gid else stat.S_IXOTH
         if not facts.st_mode & bit:
             return False
     return True

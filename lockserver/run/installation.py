@@ -8,6 +8,7 @@ Everything lives below one data folder, and a second run on the same folder find
     secrets/passwords.json what those are made from; read by the supervisor alone
     province/              the mock province's store
     factory/  locks/       the simulated manufacturer's CA, and a folder a crate of simulated locks
+    running.json           where its parts listen, while it runs
     logs/<program>.log     what each program says
     sms.jsonl              messages that a provider would have sent
 
@@ -38,6 +39,7 @@ from lockserver.keys.keyring import load_bridge
 from lockserver.mqtt.authorise import CalloutSigner
 from lockserver.mqtt.embedded import EmbeddedNats, Passwords
 from lockserver.ports import free_port, is_free
+from lockserver.run.doctor import RUNNING_FILE
 from lockserver.run.site import CLIENT_FILE, create_keys, publish_keys
 from lockserver.run.supervisor import Program, Supervisor
 from lockserver.run.world import SystemClock
@@ -205,9 +207,13 @@ class Installation:
         await self.supervisor.start(program)
 
     async def stop_roles(self, roles: Iterable[Role] = SERVING) -> None:
-        """Stop these roles, who asks before who answers."""
-        for role in reversed(tuple(roles)):
-            await self.supervisor.stop(role.value)
+        """Stop these roles: first who asks for people, then who answers, side by side."""
+        wanted = set(roles)
+        if Role.API in wanted:
+            await self.supervisor.stop(Role.API.value)
+        async with asyncio.TaskGroup() as group:
+            for role in wanted - {Role.API}:
+                group.create_task(self.supervisor.stop(role.value))
 
     async def start_program(self, name: str, arguments: tuple[str, ...], **env: str) -> dict[str, Any]:
         """Start another program of ours (`sim`, `province`); what it said when ready is the answer."""
@@ -225,6 +231,7 @@ class Installation:
         await self.start_database()
         await self.start_broker()
         await self.start_roles()
+        self._say_where()
         if self._watch is None:
             self._watch = asyncio.create_task(self._keep_servers())
 
@@ -235,6 +242,8 @@ class Installation:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
             self._watch = None
+        (self.data / RUNNING_FILE).unlink(missing_ok=True)
+        await self.stop_roles()
         await self.supervisor.stop_all()
         await self.stop_broker()
         await self.stop_database()
@@ -251,6 +260,16 @@ class Installation:
             if "broker" in self._expected and self.broker is not None and not self.broker.running:
                 log.warning("broker.died")
                 await asyncio.to_thread(self.broker.start)
+
+    def _say_where(self) -> None:
+        """For the doctor, and for whoever wants to look at a running installation."""
+        where = {
+            "api": self.api_url,
+            "broker": self.broker_url,
+            "province": self.province_url,
+            "pid": os.getpid(),
+        }
+        (self.data / RUNNING_FILE).write_text(json.dumps(where, indent=1) + "\n", encoding="utf-8")
 
     def _role_environment(self, role: Role) -> dict[str, str]:
         told = {
