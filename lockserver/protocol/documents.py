@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lockserver.protocol.cose import Kind, sign1, verify1
-from lockserver.protocol.curve import Signer, keys_by_id, parse_public
+from lockserver.protocol.curve import POINT, Signer, keys_by_id, parse_public
 from lockserver.protocol.errors import Denial, RemoteError
-from lockserver.protocol.fields import POINT, Fields, as_list, as_octets, as_uint, present, writable
+from lockserver.protocol.fields import Fields, as_list, as_octets, as_uint, present, writable
 from lockserver.protocol.limits import (
     ID,
     MAX_KEYS,

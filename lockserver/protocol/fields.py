@@ -14,9 +14,6 @@ from lockserver.protocol.limits import ID, MAX_CLAIMS, MAX_INT, MAX_NUMBER, MAX_
 IGNORABLE = 256
 """First field number that a reader may ignore."""
 
-POINT = 65
-"""Bytes of an uncompressed point of P-256."""
-
 HASH = 32
 """Bytes of a SHA-256."""
 
