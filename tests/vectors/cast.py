@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lockserver.protocol.claims import Capability, Claims, HolderClass, Schedule
 from lockserver.protocol.curve import EcdsaSigner, private_key
 from lockserver.protocol.documents import KeySet, Trust
+from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.handshake import LockHandshake, LockInfo, PhoneHandshake
 
 NOW = 1_760_000_000
@@ -115,3 +116,19 @@ def phone_side(label: str = "phone", door: Keys = LOCK, lock_id: bytes = LOCK_ID
 
 def lock_side(label: str = "lock", door: Keys = LOCK, info: LockInfo = INFO) -> LockHandshake:
     return LockHandshake(info, door.signer, key(f"{label} ephemeral"))
+
+
+def greeted(lock_label: str = "lock") -> tuple[PhoneHandshake, LockHandshake]:
+    """Both sides, the lock proved."""
+    phone, lock = phone_side(), lock_side(lock_label)
+    phone.receive_m2(lock.greet(phone.hello()))
+    return phone, lock
+
+
+def code_of(act: Callable[[], object]) -> Denial | None:
+    """The code with which ``act`` is refused, None if it is not."""
+    try:
+        act()
+    except RemoteError as error:
+        return error.code
+    return None

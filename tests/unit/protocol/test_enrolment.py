@@ -27,7 +27,7 @@ from lockserver.protocol.enrolment import (
     write_e4,
 )
 from lockserver.protocol.envelope import open_report
-from lockserver.protocol.errors import Denial, LocalError, RemoteError
+from lockserver.protocol.errors import Denial, LocalError
 from lockserver.protocol.handshake import REFUSAL
 from lockserver.protocol.limits import MAX_MESSAGE
 from lockserver.protocol.reports import Hello
@@ -53,16 +53,9 @@ from tests.vectors.cast import (
     REPORT,
     ROOT,
     STRANGER,
+    code_of,
     octets,
 )
-
-
-def code_of(act: Callable[[], object]) -> Denial | None:
-    try:
-        act()
-    except RemoteError as error:
-        return error.code
-    return None
 
 
 def accepted(doc: EnrolDocument, *, code: bytes = CLAIM_CODE, signer: object = None) -> Denial | None:

@@ -1,6 +1,5 @@
 """Commands and reports between a server and a lock, with a hostile broker in between (L-18, L-19, L-21)."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -18,7 +17,7 @@ from lockserver.protocol.envelope import (
     seal_command,
     seal_report,
 )
-from lockserver.protocol.errors import Denial, LocalError, RemoteError
+from lockserver.protocol.errors import Denial, LocalError
 from lockserver.protocol.journal import Entry, Head, How, What, head_after
 from lockserver.protocol.limits import MAX_BATCH, MAX_ENVELOPE
 from lockserver.protocol.reports import JournalBatch, Outcome, Report, Result
@@ -35,6 +34,7 @@ from tests.vectors.cast import (
     OTHER_LOCK_ID,
     REPORT,
     STRANGER,
+    code_of,
     key,
     octets,
 )
@@ -56,14 +56,6 @@ def reported(report: Report, lock_id: bytes = LOCK_ID) -> bytes:
 
 def read(data: bytes, lock_id: bytes = LOCK_ID) -> Envelope:
     return open_report(data, lock_id, REPORT.private, LOCK.public)
-
-
-def code_of(act: Callable[[], object]) -> Denial | None:
-    try:
-        act()
-    except RemoteError as error:
-        return error.code
-    return None
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

@@ -9,11 +9,11 @@ from lockserver.protocol import parcels
 from lockserver.protocol.access import Operation
 from lockserver.protocol.credential import issue_credential
 from lockserver.protocol.curve import aead_open, aead_seal
-from lockserver.protocol.errors import Denial, LocalError, RemoteError
+from lockserver.protocol.errors import Denial, LocalError
 from lockserver.protocol.limits import MAX_MESSAGE, MAX_PARCELS
 from lockserver.protocol.parcels import MAX_CONTENT, Channel, Parcel, ParcelKind
 from tests.vectors.build_handshake import ANSWER
-from tests.vectors.cast import HOLDER, ISSUER, TRUST, claims, lock_side, octets, phone_side
+from tests.vectors.cast import HOLDER, ISSUER, TRUST, claims, code_of, lock_side, octets, phone_side
 
 
 def channels() -> tuple[Channel, Channel]:
@@ -27,14 +27,6 @@ def channels() -> tuple[Channel, Channel]:
 
 def parcel(label: str, length: int = 40) -> Parcel:
     return Parcel(ParcelKind.COMMAND, octets(label, length))
-
-
-def code_of(act: Callable[[], object]) -> Denial | None:
-    try:
-        act()
-    except RemoteError as error:
-        return error.code
-    return None
 
 
 def test_parcels_arrive_in_order_both_ways() -> None:
