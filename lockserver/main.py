@@ -64,8 +64,6 @@ def _parser() -> argparse.ArgumentParser:
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     migrate.set_defaults(run=_migrate)
-    audit = commands.add_parser("audit", help="re-derive the laws from the database")
-    audit.set_defaults(run=_audit)
 
     doctor = commands.add_parser("doctor", help="what is configured and reachable; what is not, and the cure")
     doctor.add_argument(
@@ -152,17 +150,22 @@ def _province(_given: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _migrate(_given: argparse.Namespace) -> int:
-    from lockserver.db.migrate import upgrade
+    from lockserver.db.examine import DatabaseAwayError, examine_database
+    from lockserver.db.migrate import bring_up
 
-    loaded = configuration.load(Role.MIGRATE)
-    print(upgrade(loaded.database_url.get_secret_value()))
+    url = configuration.load(Role.MIGRATE).database_url.get_secret_value()
+    try:
+        before = examine_database(url, Role.MIGRATE.value).revision
+    except DatabaseAwayError as error:
+        print(
+            f"the database does not answer ({error}): start it, or mend LOCKSERVER_DATABASE_URL",
+            file=sys.stderr,
+        )
+        return os.EX_CONFIG
+    bring_up(url)
+    after = examine_database(url, Role.MIGRATE.value).revision
+    print(f"schema {before or 'empty'} -> {after}, grants laid")
     return 0
-
-
-def _audit(_given: argparse.Namespace) -> int:
-    from lockserver.run.audit import audit
-
-    return audit(configuration.load(Role.AUDIT))
 
 
 def _doctor(given: argparse.Namespace) -> int:

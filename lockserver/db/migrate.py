@@ -36,9 +36,17 @@ def migrate(superuser_url: str, passwords: Mapping[str, str], *, database: str =
     """
     _create(superuser_url, passwords, database)
     owner = role_url(superuser_url, "migrate", passwords["migrate"], database=database)
-    upgrade(owner)
-    _lay_schedule(owner)
-    with psycopg.connect(driver_url(owner), autocommit=False) as connection:
+    bring_up(owner)
+
+
+def bring_up(owner_url: str) -> None:
+    """Migrate to the newest revision and lay the grants anew, as the schema's owner.
+
+    All there is to do on a server where an operator made users and database himself.
+    """
+    upgrade(owner_url)
+    _lay_schedule(owner_url)
+    with psycopg.connect(driver_url(owner_url), autocommit=False) as connection:
         lay_grants(connection)
 
 
