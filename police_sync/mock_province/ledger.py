@@ -124,7 +124,7 @@ def ledger_page(desk: Desk) -> dict[str, Any]:
         "tiles": [
             ("登记总数", "registrations", len(records), ""),
             ("已登记", "accepted", tones["good"], "good"),
-            ("逾期", "late or in review", tones["late"], "late"),
+            ("逾期/待审", "late or in review", tones["late"], "late"),
             ("核查中", "being checked", tones["wait"], "wait"),
             ("退回/重复", "returned, duplicate", tones["bad"], "bad"),
             ("已离开/撤销", "closed", tones["gone"], "gone"),

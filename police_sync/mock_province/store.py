@@ -116,7 +116,7 @@ class Store:
 
     def registrations(self) -> list[Row]:
         """All registrations, newest change first."""
-        return self._all("SELECT * FROM registrations ORDER BY changed_at DESC, client_no DESC")
+        return self._all("SELECT * FROM registrations ORDER BY changed_at DESC, rowid DESC")
 
     def save_registration(self, row: Row) -> None:
         """Write a whole registration row."""

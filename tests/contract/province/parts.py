@@ -119,6 +119,7 @@ class Province:
     client_pem: bytes
     control: httpx.Client
     data: Path
+    process_id: int
 
     def order(self, kind: str, **rest: object) -> dict[str, Any]:
         reply = self.control.post("/control/faults", json={"kind": kind, **rest})
@@ -215,12 +216,13 @@ def running_province(folder: Path, *options: str) -> Iterator[Province]:
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=line["control"], headers=headers, trust_env=False) as control:
             keys = Path(line["keys"]).read_bytes()
-            yield Province(line["url"], keys, private, control, data)
+            yield Province(line["url"], keys, private, control, data, process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        status = process.wait(20)
         assert process.stdout is not None
         process.stdout.close()
+        assert status in {0, -signal.SIGKILL}, "it did not end cleanly"
 
 
 @dataclass
