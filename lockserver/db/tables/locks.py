@@ -227,6 +227,5 @@ class JournalRow(Row, table=True):
     count: int = 1
     prev_hash: bytes = blob()
     hash: bytes = blob()
-    raw: bytes | None = blob_or_none()
     via: str
     received_at: datetime = born()
