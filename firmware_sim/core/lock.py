@@ -135,6 +135,7 @@ class Lock:
             core.ring.flush(
                 at=core.now, uncertainty=core.rtc.uncertainty(core.at), uptime=core.uptime
             )
+            core.note_time()
 
     # ---- what a person at the door, or the simulator's control, may see
 

@@ -38,8 +38,10 @@ class Results:
     def never_seen(self, counter: int, highest: int) -> bool:
         """Whether `counter`, at or below the `highest` used, is certainly no command that was taken."""
         used = {r.counter for r in self._rows}
-        oldest = min((c for c in used if c is not None), default=highest + 1)
-        return counter not in used and counter > oldest
+        if counter in used or counter > highest:
+            return False
+        oldest = min((c for c in used if c is not None), default=0)
+        return len(self._rows) < KEPT or counter > oldest  # nothing was ever forgotten, or not so far back
 
     def since(self, journal_number: int) -> list[Result]:
         """Results whose journal entry is above `journal_number`."""

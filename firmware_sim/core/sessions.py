@@ -166,7 +166,8 @@ class Sessions:
         session.until = core.at.mono + IDLE_MS  # the motor's own timer is shorter
         claims = attempt.credential.claims
         session.subject = claims.cti
-        held.rtc.ratchet(core.at, claims.iat)
+        if held.rtc.ratchet(core.at, claims.iat):
+            core.flash.put(held.record())
         take_key_set(core, held, attempt.key_set, How.BLE)
         take_documents(core, held, attempt.documents, How.BLE)
         for _, denial in attempt.refused:
@@ -189,7 +190,6 @@ class Sessions:
             self._close(session)
             return
         if not moves:
-            core.flash.put(held.record())
             self._answer(session, None)
             self._open_channel(session, everything=True)
             return

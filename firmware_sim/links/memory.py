@@ -81,7 +81,7 @@ class MemoryMedium:
 
 @dataclass
 class Door:
-    """The mechanics: a bolt that counts its movements. It survives every power cut."""
+    """The mechanics: a bolt that counts how often its motor was driven. It survives every power cut."""
 
     state: BoltState = BoltState.LOCKED
     moves: list[BoltState] = field(default_factory=list)
@@ -91,14 +91,13 @@ class Door:
         """Drive the bolt; what the sensor says then."""
         if self.jammed:
             return BoltState.JAMMED
-        if to is not self.state:
-            self.moves.append(to)
+        self.moves.append(to)
         self.state = to
         return to
 
     @property
     def openings(self) -> int:
-        """How often the door was opened."""
+        """How often the motor was driven to open, whether or not the bolt stood open already."""
         return self.moves.count(BoltState.UNLOCKED)
 
 
@@ -134,7 +133,7 @@ class Oscillators:
 
     def now(self) -> Moment:
         """What the lock reads."""
-        return Moment(int(self._timer * 1000), None if self._chip_lost else int(self._chip))
+        return Moment(int(self._timer * 1000 + 1e-3), None if self._chip_lost else int(self._chip + 1e-6))
 
 
 class MemoryLock:
