@@ -6,7 +6,7 @@ safe: the attempt stands recorded without an end, so the next claim asks first.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -75,29 +75,36 @@ class Relay:
         if len(under_way) >= room:
             await self._first(stop.wait(), self._wake.wait())
             return
+        # Listening begins before looking: a row that is put in between would otherwise be noticed
+        # only at the next idle poll.
+        hint = asyncio.create_task(self.delivery.outbox.wait(self.settings.idle_poll_s))
         try:
+            await asyncio.sleep(0)
             claim = await self._claim()
             if claim is None:
-                await self._idle(stop)
+                await self._idle(hint, stop)
                 return
         except Exception as error:  # noqa: BLE001 - the database is away; the loop must outlive that
             log.error("relay.outbox.unavailable", error=type(error).__name__)  # noqa: TRY400 - texts of drivers may carry values
             await self._first(stop.wait(), timeout_s=self.settings.outbox_pause_s)
             return
+        finally:
+            hint.cancel()
+            await asyncio.gather(hint, return_exceptions=True)
         task = asyncio.create_task(self._guarded(claim))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
 
-    async def _idle(self, stop: asyncio.Event) -> None:
+    async def _idle(self, hint: asyncio.Task[None], stop: asyncio.Event) -> None:
         now = self.delivery.clock.now()
         due = await self.delivery.outbox.next_due(now)
         timeout_s = self.settings.idle_poll_s
         if due is not None:
             # At least a moment: a row that another worker is just claiming must not spin us.
             timeout_s = min(timeout_s, max((due - now).total_seconds(), 0.01))
-        await self._first(
-            self.delivery.outbox.wait(timeout_s), stop.wait(), self._wake.wait(), timeout_s=timeout_s
-        )
+        await self._first(asyncio.shield(hint), stop.wait(), self._wake.wait(), timeout_s=timeout_s)
+        if hint.done():
+            hint.result()  # a LISTEN that broke is the outbox's failure: let the caller see it
 
     async def _claim(self) -> Claimed | None:
         settings = self.settings
@@ -153,14 +160,12 @@ class Relay:
         await asyncio.gather(*late, return_exceptions=True)
 
     @staticmethod
-    async def _first(*waits: Coroutine[Any, Any, Any], timeout_s: float | None = None) -> None:
+    async def _first(*waits: Awaitable[Any], timeout_s: float | None = None) -> None:
         """Return when the first of `waits` is over; the others are cancelled."""
-        tasks = [asyncio.create_task(wait) for wait in waits]
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
         try:
-            done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()  # a LISTEN that broke is the outbox's failure: let the caller see it

@@ -149,7 +149,11 @@ class Outbox(Protocol):
         ...
 
     async def wait(self, timeout_s: float) -> None:
-        """Return when a row may have become deliverable (NOTIFY) or after `timeout_s`."""
+        """Return when a row may have become deliverable (NOTIFY) or after `timeout_s`.
+
+        Listening begins before the first suspension: the caller starts to wait, then looks. May be
+        cancelled at any time.
+        """
         ...
 
     async def sent(self, client_no: str) -> Mapping[int, Sent]:

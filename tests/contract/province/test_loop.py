@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from police_sync.relay.breaker import Breaker
 from police_sync.relay.deliver import Delivery
 from police_sync.relay.filing import Kind
 from police_sync.relay.loop import Relay, RelaySettings
+from police_sync.relay.memory import MemoryOutbox
 from tests.contract.province.parts import (
     RelayUnderTest,
     change_of,
@@ -55,6 +57,32 @@ async def test_the_loop_wakes_for_a_row_long_before_it_would_look(
         await asyncio.sleep(0.1)
         client_no = under_test.put(Kind.REGISTER, registration())
         await reached(lambda: under_test.state(client_no) == "settled")
+
+
+async def test_a_row_put_in_between_look_and_wait_is_noticed(under_test: RelayUnderTest) -> None:
+    body = registration()
+
+    class Fleeting(MemoryOutbox):
+        """Hints are not kept: who does not listen, as with NOTIFY, does not hear."""
+
+        came = False
+
+        async def wait(self, timeout_s: float) -> None:
+            self._changed.clear()
+            await super().wait(timeout_s)
+
+        async def next_due(self, now: datetime) -> datetime | None:
+            due = await super().next_due(now)
+            if not self.came:
+                self.came = True
+                under_test.put(Kind.REGISTER, body)
+            return due
+
+    under_test.outbox = Fleeting()
+    settings = RelaySettings("test", lease_s=30, idle_poll_s=3600)
+    async with running(Relay(under_test.build(Delivery).delivery, settings)):
+        client_no = str(body["client_no"])
+        await reached(lambda: under_test.outbox.rows and under_test.state(client_no) == "settled")
 
 
 async def test_stopping_lets_a_delivery_finish(under_test: RelayUnderTest) -> None:
