@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from lockserver.domain.errors import DomainError
-from mobile_api import docs, problems, routes
+from mobile_api import docs, openapi, problems, routes
 from mobile_api.envelope import Envelope
 from mobile_api.services import Services
 
@@ -45,7 +45,7 @@ def create_app(services: Services) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own page asks a CDN
         redoc_url=None,
-        openapi_url="/v1/openapi.json",
+        openapi_url="/openapi.json",
         # Its log records carry exception messages, which may quote what a person sent (L-31).
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -55,6 +55,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_exception_handler(HTTPException, _http)
     for router in routes.routers():
         app.include_router(router, prefix="/v1")
+    openapi.describe(app)
     docs.mount(app)
     app.add_middleware(Envelope)
     return app

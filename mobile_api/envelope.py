@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mobile_api import problems
@@ -35,8 +36,14 @@ _DOCS_CSP = (
 _log = structlog.get_logger("mobile_api")
 
 
-class BodyTooLargeError(Exception):
-    """The body grew past the route's cap while it was read."""
+class BodyTooLargeError(HTTPException):
+    """The body is, or grew while it was read, past the route's cap.
+
+    An HTTPException, since FastAPI takes any other that ends the reading for misshapen JSON.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(status_code=413)
 
 
 def body_cap(method: str, path: str) -> int:

@@ -44,6 +44,7 @@ STATUS: Mapping[str, int] = {
     "not_allowed": 403,
     "invalid_input": 422,
     "conflict": 409,
+    "integrity_refused": 409,
     "role_silent": 503,
     "role_failed": 503,
     # session
@@ -90,6 +91,7 @@ STATUS: Mapping[str, int] = {
     "code_wrong": 409,
     "verdict_missing": 409,
     "attempts_exhausted": 409,
+    "stay_invalid": 422,
     # duty and relay
     "duty_missing": 409,
     "duty_fulfilled": 409,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from mobile_api.schemas.parts import Bytes, In, Instant, Out, Sealed
+from mobile_api.schemas.parts import Bytes, In, Instant, Out, Sealed, example, octets
 
 Outcome = Literal["approved", "review", "declined"]
 CaseState = Literal["open", "confirmed", "approved", "review", "declined", "submitted", "closed"]
@@ -37,6 +37,8 @@ class CaseIn(In):
 class ConsentsIn(In):
     """Two separate consents, as they stand from now on; `face: false` takes the staff route."""
 
+    model_config = example(document=True, face=True)
+
     document: bool
     face: bool
 
@@ -44,11 +46,15 @@ class ConsentsIn(In):
 class SealedIn(In):
     """An ECIES box (`LK1 box upload` ‖ 0x00 ‖ case id) to the key of `GET /v1/keys/verify`."""
 
+    model_config = example(sealed=octets(600))
+
     sealed: Sealed
 
 
 class StaffCheckIn(SealedIn):
     """What staff saw, and the six digits they read off the tenant's phone."""
+
+    model_config = example(sealed=octets(600), phone_code="284017")
 
     phone_code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from mobile_api.schemas.parts import Bytes, In, Instant, Out, Wish
+from mobile_api.schemas.parts import Bytes, In, Instant, Out, Wish, example, octets
 
 Offer = Annotated[Bytes, Field(min_length=64, max_length=4096)]
 Report = Annotated[Bytes, Field(min_length=82, max_length=32768)]
@@ -13,6 +13,10 @@ Report = Annotated[Bytes, Field(min_length=82, max_length=32768)]
 
 class ClaimIn(In):
     """What the owner's phone brought: the lock's LK1-OFFER over BLE, the claim code off its QR."""
+
+    model_config = example(
+        offer=octets(900), claim_code=octets(16), door_id="0198c0de-0000-7000-8000-000000000001"
+    )
 
     offer: Offer
     claim_code: Annotated[Bytes, Field(min_length=16, max_length=16)]
@@ -29,6 +33,8 @@ class ClaimOut(Out):
 
 class EnrolledIn(In):
     """The lock's first report (from message E4), sealed to the server."""
+
+    model_config = example(report=octets(300))
 
     report: Report
 
@@ -73,6 +79,8 @@ class JournalOut(Out):
 class UnlockIn(In):
     """The holder's own signature: LK1-WISH, operation unlock, at most 20 s from now."""
 
+    model_config = example(wish=octets(160))
+
     wish: Wish
 
 
@@ -102,6 +110,8 @@ class SyncIn(In):
     canonical JSON `{"nonces": {"<lock id, 32 hex digits>": "<time nonce, base64url>"}}`, or `{}`.
     `reports` need no signature: they are sealed and signed by their locks.
     """
+
+    model_config = example(request=octets(200))
 
     request: Annotated[Bytes, Field(min_length=64, max_length=512)]
     asks: Annotated[Bytes, Field(min_length=2, max_length=8192)] = b"{}"

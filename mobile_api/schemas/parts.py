@@ -12,6 +12,16 @@ from lockserver.domain.errors import InvalidInputError
 from lockserver.domain.times import require_utc
 
 
+def example(**fields: object) -> ConfigDict:
+    """Return the model configuration that shows this body in the documentation."""
+    return ConfigDict(json_schema_extra={"examples": [dict(fields)]})
+
+
+def octets(count: int) -> str:
+    """Return base64url of that many zero octets: the shape of a value in an example, and no value."""
+    return b64url(bytes(count))
+
+
 class In(BaseModel):
     """A request body: an unknown field is refused, so that a misspelt one is not ignored."""
 

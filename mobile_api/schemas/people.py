@@ -5,11 +5,23 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from mobile_api.schemas.parts import Bytes, In, Instant, Out, PhoneNumber, Point, Wish
+from mobile_api.schemas.parts import (
+    Bytes,
+    In,
+    Instant,
+    Out,
+    PhoneNumber,
+    Point,
+    Wish,
+    example,
+    octets,
+)
 
 
 class CodeIn(In):
     """Where to send a one-time code."""
+
+    model_config = example(phone="13912345678")
 
     phone: PhoneNumber
 
@@ -35,6 +47,8 @@ class LoginIn(In):
 class RefreshIn(In):
     """A refresh token; it dies by being used."""
 
+    model_config = example(refresh_token=octets(32))
+
     refresh_token: Annotated[str, Field(min_length=40, max_length=64)]
 
 
@@ -55,6 +69,8 @@ class PhoneIn(In):
     `POST /v1/phones`, `body_hash` = SHA-256(sign_pub ‖ ecdh_pub).
     """
 
+    model_config = example(sign_pub=octets(65), ecdh_pub=octets(65), proof=octets(200))
+
     sign_pub: Point
     ecdh_pub: Point
     proof: Annotated[Bytes, Field(min_length=64, max_length=512)]
@@ -72,6 +88,8 @@ class PhoneOut(Out):
 
 class WishIn(In):
     """The acting holder's own signature."""
+
+    model_config = example(wish=octets(160))
 
     wish: Wish
 

@@ -153,9 +153,7 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def open_door(
-    database: Database, folder: Path, recogniser: Any = None
-) -> AsyncIterator[Door]:
+async def open_door(database: Database, folder: Path, recogniser: Any = None) -> AsyncIterator[Door]:
     """The API over this database, with keys of its own below `folder`."""
     clock = FakeClock()
     keys = folder / "keys"
@@ -210,9 +208,7 @@ class App:
         sent = await self.door.http.post("/v1/login/codes", json={"phone": self.number})
         assert sent.status_code == 202, sent.text
         code = self.door.sms.codes[f"+86{self.number}"]
-        answer = await self.door.http.post(
-            "/v1/login", json={"phone": self.number, "code": code}
-        )
+        answer = await self.door.http.post("/v1/login", json={"phone": self.number, "code": code})
         assert answer.status_code == 200, answer.text
         self.tokens = answer.json()
 
@@ -276,9 +272,7 @@ class App:
             "/houses",
             {"name": "示例院", "address_id": "ADDR-0001", "station_code": "330106000001"},
         )
-        gate = await self.ok(
-            "POST", f"/houses/{made['id']}/doors", {"kind": "gate", "name": "大门"}
-        )
+        gate = await self.ok("POST", f"/houses/{made['id']}/doors", {"kind": "gate", "name": "大门"})
         doors = [
             await self.ok(
                 "POST",

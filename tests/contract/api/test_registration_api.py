@@ -14,9 +14,7 @@ async def moved_in(door: Door, capacity: int = 2) -> tuple[App, App, dict[str, A
     """A landlord, a tenant with an enrolled phone, and the signed lease."""
     landlord, tenant = await door.person(), await door.person()
     house = await landlord.house(capacity=capacity)
-    signed = await landlord.ok(
-        "POST", "/tenancies", landlord.lease(house["rooms"][0], tenant.number)
-    )
+    signed = await landlord.ok("POST", "/tenancies", landlord.lease(house["rooms"][0], tenant.number))
     await tenant.enrol_phone()
     return landlord, tenant, {**signed, "house": house}
 
