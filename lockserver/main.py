@@ -65,6 +65,15 @@ def _parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     migrate.set_defaults(run=_migrate)
 
+    audit = commands.add_parser(
+        "audit", help="re-derive the laws from database and ledger, print every breach"
+    )
+    audit.add_argument(
+        "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
+    )
+    audit.add_argument("--json", action="store_true", help="one JSON object a breach")
+    audit.set_defaults(run=_audit)
+
     doctor = commands.add_parser("doctor", help="what is configured and reachable; what is not, and the cure")
     doctor.add_argument(
         "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
@@ -166,6 +175,12 @@ def _migrate(_given: argparse.Namespace) -> int:
     after = examine_database(url, Role.MIGRATE.value).revision
     print(f"schema {before or 'empty'} -> {after}, grants laid")
     return 0
+
+
+def _audit(given: argparse.Namespace) -> int:
+    from lockserver.run.audit import audit_installation
+
+    return audit_installation(given.data.absolute(), as_json=given.json)
 
 
 def _doctor(given: argparse.Namespace) -> int:

@@ -51,7 +51,7 @@ def examine_database(url: str, role: str) -> Examined:
             return _examine(connection, role)
     except psycopg.OperationalError as error:
         lines = str(error).strip().splitlines() or ["no reason given"]
-        raise DatabaseAwayError(lines[-1].strip()) from None
+        raise DatabaseAwayError(lines[0].strip()) from None  # the next lines are advice
 
 
 def _examine(connection: Connection[tuple[object, ...]], role: str) -> Examined:

@@ -217,7 +217,7 @@ class Installation:
 
     async def start_program(self, name: str, arguments: tuple[str, ...], **env: str) -> dict[str, Any]:
         """Start another program of ours (`sim`, `province`); what it said when ready is the answer."""
-        return await self.supervisor.start(Program(name, _command(*arguments), {**_environment(), **env}))
+        return await self.supervisor.start(Program(name, _command(*arguments), {**program_environment(), **env}))
 
     async def stop_servers(self) -> None:
         """Everything of the authority: roles, database and broker. Locks, phones and province stay."""
@@ -264,10 +264,11 @@ class Installation:
     def _say_where(self) -> None:
         """For the doctor, and for whoever wants to look at a running installation."""
         where = {
+            "pid": os.getpid(),
             "api": self.api_url,
             "broker": self.broker_url,
             "province": self.province_url,
-            "pid": os.getpid(),
+            "province_control": f"http://127.0.0.1:{self._control_port}",
         }
         (self.data / RUNNING_FILE).write_text(json.dumps(where, indent=1) + "\n", encoding="utf-8")
 
@@ -286,7 +287,7 @@ class Installation:
         }
         if role is Role.BRIDGE and self.broker is not None:
             told |= {"nats_url": self.broker.nats_url}
-        return {**_environment(), **{PREFIX + name.upper(): str(value) for name, value in told.items()}}
+        return {**program_environment(), **{PREFIX + name.upper(): str(value) for name, value in told.items()}}
 
     def _hand_out(self, role: Role, name: str, value: str) -> None:
         folder = self.data / "secrets" / role.value
@@ -348,7 +349,7 @@ def _command(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "lockserver.main", *arguments)
 
 
-def _environment() -> dict[str, str]:
+def program_environment() -> dict[str, str]:
     """What every program of ours sees; nothing of the caller's settings gets through by accident."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     return {
