@@ -25,6 +25,8 @@ from lockserver.protocol.wish import WishOperation
 
 LOOK_AGAIN_S = 1.0
 """A notification may be lost: the row itself is looked at this often."""
+LAST_WORD = timedelta(seconds=1)
+"""How long after its grace a command may still be on the way to being called `unknown`."""
 CLOCK_ALLOWANCE = timedelta(seconds=1)
 """The wire counts whole seconds: a wish may seem to outlive its 20 s by one."""
 
@@ -98,7 +100,7 @@ async def wait_settled(
         while True:
             async with transactions.begin() as work:
                 command = await work.commands.one(command_id)
-            left = (command.not_after + GRACE - clock.now()).total_seconds()
+            left = (command.not_after + GRACE + LAST_WORD - clock.now()).total_seconds()
             if command.is_settled() or left <= 0:
                 return command
             await hints.next(min(left, LOOK_AGAIN_S))

@@ -25,6 +25,8 @@ Act = Callable[[UUID], Awaitable[None]]
 
 TICK_S = 0.5
 WATCH_S = 1.0
+DOUBT_TRIES = 4
+"""Hellos asked for after a command became `unknown`, with a doubling pause: half a minute in all."""
 HELLO_PACE_S = 0.002
 """Pause between two hellos asked for at the start: 500 a second, so that 10,000 take 20 s."""
 
@@ -38,6 +40,8 @@ class Outbound:
         self._owns = owns
         self._tries: dict[UUID, tuple[int, datetime]] = {}
         """Lock → how often documents were sent, and when they may be sent again."""
+        self._doubts: dict[UUID, tuple[int, datetime]] = {}
+        """Lock with an `unknown` command → how often it was asked, and when it may be asked again."""
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -49,6 +53,7 @@ class Outbound:
     def reached(self, lock_id: UUID) -> None:
         """The lock has just spoken: whatever it lacks may be sent at once."""
         self._tries.pop(lock_id, None)
+        self._doubts.pop(lock_id, None)
 
     async def converge(self, lock_id: UUID) -> None:
         """Send what the lock lacks, unless it was sent a moment ago."""
@@ -111,10 +116,30 @@ class Outbound:
             lagging = await work.lock_documents.lagging()
         for command in settled:
             log.info("command.overdue", command=str(command.id), state=command.state)
+            if command.state == "unknown" and self._owns(command.lock_id):
+                self._doubts[command.lock_id] = (0, world.clock.now())
+        await self._ask_about_doubts()
         for lock_id in filter(self._owns, waiting):
             await send_commands(world, lock_id)
         for lock_id in filter(self._owns, lagging):
             await self.converge(lock_id)
+
+    async def _ask_about_doubts(self) -> None:
+        """Ask locks what became of commands nobody heard of: a lock that is there can say at once.
+
+        One that is away says it at its next hello by itself, so asking ends after a few times.
+        """
+        now = self._world.clock.now()
+        for lock_id, (tries, not_before) in list(self._doubts.items()):
+            if now < not_before:
+                continue
+            if tries >= DOUBT_TRIES:
+                del self._doubts[lock_id]
+                continue
+            self._doubts[lock_id] = (tries + 1, now + pause(tries + 1))
+            lock = await self._world.lock(lock_id)
+            if lock is not None:
+                ask_hello(self._world, lock)
 
     async def greet(self) -> None:
         """Ask every lock of ours where it stands: it does not know that we were away."""

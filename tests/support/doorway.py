@@ -51,7 +51,6 @@ from mobile_api.app import create_app
 from mobile_api.services import Services
 from tests.support.database import Database
 
-
 HOUR = timedelta(hours=1)
 
 
@@ -156,9 +155,7 @@ class Doorway:
 
     async def start(self) -> None:
         create_site(self.keys, datetime.now(UTC), factory_ca=self.factory.pem)
-        lay_site_keys(
-            self.database.url("migrate"), public_keys(self.keys), SystemClock(), system_random
-        )
+        lay_site_keys(self.database.url("migrate"), public_keys(self.keys), SystemClock(), system_random)
         self.bridge_keys = load_bridge(self.keys / "bridge")
         words = self.bridge_keys.passwords
         self.nats = EmbeddedNats(
@@ -175,7 +172,7 @@ class Doorway:
             role=role,
             keys_dir=self.keys,
             data_dir=self.folder,
-            database_url=self.database.url(role.value),  # type: ignore[arg-type]
+            database_url=self.database.url(role.value),
             broker_url=f"mqtt://127.0.0.1:{self.nats.mqtt_port}",
             nats_url=self.nats.nats_url if role is Role.BRIDGE else None,
         )
@@ -278,9 +275,7 @@ class Doorway:
             await work.houses.add(house)
             for door in (gate, *doors):
                 await work.doors.add(door)
-                await work.grants.add(
-                    Grant(fresh(), owner.holder_id, door.id, "owner", 31, now - HOUR, None)
-                )
+                await work.grants.add(Grant(fresh(), owner.holder_id, door.id, "owner", 31, now - HOUR, None))
         return gate, doors
 
     # ---- locks
@@ -369,16 +364,12 @@ class Doorway:
             ),
             person.signer,
         )
-        answer = await self.http.post(
-            "/v1/phone/sync", json={"request": b64(request), "asks": b64(asks)}
-        )
+        answer = await self.http.post("/v1/phone/sync", json={"request": b64(request), "asks": b64(asks)})
         assert answer.status_code == 200, answer.text
         kit: dict[str, Any] = answer.json()
         return kit
 
-    async def unlock(
-        self, person: Person, lock: SimLock, wish: bytes | None = None
-    ) -> httpx.Response:
+    async def unlock(self, person: Person, lock: SimLock, wish: bytes | None = None) -> httpx.Response:
         return await self.http.post(
             f"/v1/locks/{lock.id}/unlock",
             json={"wish": b64(wish or person.wish(lock.id))},

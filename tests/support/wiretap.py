@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import pytest
 
+from firmware_sim.links.drive import Mechanics
 from lockserver.domain.canonical import b64url
 from lockserver.mqtt.bridge import Bus
 from lockserver.mqtt.link import BrokerAddress, BrokerLink
+from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.topics import command_topic, lock_name, report_topic
 from tests.support.doorway import Doorway, SimLock
 
@@ -48,9 +49,7 @@ async def as_lock(world: Doorway, lock: SimLock, heard: list[bytes]) -> BrokerLi
     assert lock.driver.lock.identity is not None
     identity = lock.driver.lock.identity
     name = lock_name(identity.lock_id)
-    address = BrokerAddress(
-        "127.0.0.1", world.nats.mqtt_port, name, name, b64url(identity.broker_secret)
-    )
+    address = BrokerAddress("127.0.0.1", world.nats.mqtt_port, name, name, b64url(identity.broker_secret))
     link = BrokerLink(address, lambda _topic, payload, _retained: heard.append(payload))
     await link.connect()
     await link.subscribe([command_topic(identity.lock_id)])
@@ -68,14 +67,14 @@ def forge(link: BrokerLink, lock_id: UUID, report: bytes) -> None:
     link.publish(report_topic(lock_id.bytes), report)
 
 
-def count_moves(lock: SimLock, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def count_moves(lock: SimLock, monkeypatch: pytest.MonkeyPatch) -> list[BoltState]:
     """Every order to the motor to open, whether or not the bolt stood open already."""
-    ordered: list[Any] = []
+    ordered: list[BoltState] = []
     mechanics = lock.driver.mechanics
     move = type(mechanics).move
 
-    def counted(self: Any, to: Any) -> Any:
-        if self is mechanics and to.name == "UNLOCKED":
+    def counted(self: Mechanics, to: BoltState) -> BoltState:
+        if self is mechanics and to is BoltState.UNLOCKED:
             ordered.append(to)
         return move(self, to)
 

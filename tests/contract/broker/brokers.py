@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import nkeys
 from cryptography import x509
@@ -88,6 +89,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def spawn(command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, stdout=log, stderr=log)
+
+
 async def listening(port: int, server: subprocess.Popen[bytes]) -> None:
     for _ in range(400):
         if server.poll() is not None:
@@ -132,7 +137,7 @@ authorization {{ timeout: 2, auth_callout {{
         )
         program = Path(sys.executable).with_name("nats-server")
         with (self.folder / "nats.log").open("wb") as log:
-            self.server = await asyncio.to_thread(subprocess.Popen, [program, "-c", config], stderr=log)
+            self.server = await asyncio.to_thread(spawn, [str(program), "-c", str(config)], log)
         await listening(self.mqtt_port, self.server)
         self.callout = Callout(self.settings, self.signer, self.directory, lambda: int(time.time()))
         await self.callout.open()
@@ -192,9 +197,7 @@ acl_file {self.folder / "acl"}
             + ("user root\n" if os.geteuid() == 0 else "")
         )
         with (self.folder / "mosquitto.log").open("wb") as log:
-            self.server = await asyncio.to_thread(
-                subprocess.Popen, [MOSQUITTO, "-c", config], stderr=log, stdout=log
-            )
+            self.server = await asyncio.to_thread(spawn, [MOSQUITTO, "-c", str(config)], log)
         await listening(self.port, self.server)
 
     async def stop(self) -> None:
