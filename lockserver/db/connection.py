@@ -47,7 +47,7 @@ class Pool:
         self.engine: AsyncEngine = create_async_engine(
             async_url(url),
             pool_size=size,
-            max_overflow=size,
+            max_overflow=max(2, size // 2),
             pool_pre_ping=False,  # costs a round trip each; a dead connection is dropped on use
             connect_args={"application_name": application, "options": options},
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,6 +58,11 @@ class Database:
     def transactions(self, role: str) -> PostgresTransactions:
         return PostgresTransactions(self.pool(role))
 
+    async def close(self) -> None:
+        for pool in self.pools:
+            await pool.close()
+        self.pools.clear()
+
     def execute(self, statement: str, *args: object, role: str = "") -> list[tuple[Any, ...]]:
         """Run SQL as a role, or as the superuser, in a transaction of its own; rows, if any."""
         url = self.url(role) if role else self.superuser
@@ -77,18 +82,23 @@ def migrated(postgres: str) -> Iterator[str]:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest_asyncio.fixture
-async def database(postgres: str, migrated: str) -> AsyncIterator[Database]:
-    """A fresh migrated database; its pools are closed and it is dropped afterwards."""
+@contextmanager
+def a_copy(postgres: str, migrated: str) -> Iterator[Database]:
+    """A fresh migrated database, dropped afterwards; its pools must be closed by then."""
     name = f"t_{secrets.token_hex(6)}"
     with psycopg.connect(driver_url(postgres), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}")
         for user in USERS.values():
             admin.execute(f"GRANT CONNECT ON DATABASE {name} TO {user}")
     inside = make_url(postgres).set(database=name, drivername="postgresql")
-    made = Database(name, inside.render_as_string(hide_password=False))
-    yield made
-    for pool in made.pools:
-        await pool.close()
+    yield Database(name, inside.render_as_string(hide_password=False))
     with psycopg.connect(driver_url(postgres), autocommit=True) as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture
+async def database(postgres: str, migrated: str) -> AsyncIterator[Database]:
+    """A fresh migrated database; its pools are closed and it is dropped afterwards."""
+    with a_copy(postgres, migrated) as made:
+        yield made
+        await made.close()

@@ -34,7 +34,7 @@ from lockserver.db.auditor.relay import (
 from lockserver.db.connection import driver_url
 from police_sync.relay.receipts import PinnedKeys
 
-__all__ = ["CHECKS", "Finding", "audit", "fetch_ledger"]
+__all__ = ["CHECKS", "Finding", "audit", "examine", "fetch_ledger"]
 
 CHECKS: tuple[Callable[[Evidence], Findings], ...] = (
     check_duties,
@@ -71,20 +71,32 @@ def audit(
     way any more. `canaries`: name → planted value, looked for in every column and below `folders`,
     `except_for` the key folder and the province's own store.
     """
-    pins = PinnedKeys.from_json(province_keys) if province_keys else None
     with psycopg.connect(driver_url(url)) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        evidence = Evidence(connection)
-        found = [finding for check in CHECKS for finding in check(evidence)]
-        found += check_receipts(evidence, pins)
-        if ledger is not None:
-            found += check_ledger(evidence, ledger, drained=drained)
+        found = examine(connection, province_keys=province_keys, ledger=ledger, drained=drained)
         if canaries:
             search = Search(canaries)
-            found += check_columns(evidence, search)
+            found += check_columns(Evidence(connection), search)
             found += check_files(folders, search, except_for=except_for)
     return sorted(set(found))
+
+
+def examine(
+    connection: psycopg.Connection[Any],
+    *,
+    province_keys: bytes | None = None,
+    ledger: Mapping[str, Any] | None = None,
+    drained: bool = False,
+) -> list[Finding]:
+    """Return every breach that this connection's snapshot shows; arguments as for `audit`."""
+    pins = PinnedKeys.from_json(province_keys) if province_keys else None
+    evidence = Evidence(connection)
+    found = [finding for check in CHECKS for finding in check(evidence)]
+    found += check_receipts(evidence, pins)
+    if ledger is not None:
+        found += check_ledger(evidence, ledger, drained=drained)
+    return found
 
 
 def fetch_ledger(control_url: str, token: str, *, timeout_s: float = 10) -> dict[str, Any]:
