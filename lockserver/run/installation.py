@@ -191,8 +191,9 @@ class Installation:
             "--radio", f"tcp:127.0.0.1:{free_port()}", "--control", str(free_port()),
             "--broker", f"{broker.hostname}:{broker.port or 1883}",
         ]  # fmt: skip
-        if "broker_ca" in self.wanted.extra:
-            arguments += ["--broker-ca", self.wanted.extra["broker_ca"]]
+        given = {**_given_for(self.wanted.broker_url), **self.wanted.extra}
+        if "broker_ca" in given:
+            arguments += ["--broker-ca", given["broker_ca"]]
         return await self.start_program("locks", tuple(arguments))
 
     async def start_roles(self, roles: Iterable[Role] = SERVING) -> None:
@@ -217,7 +218,9 @@ class Installation:
 
     async def start_program(self, name: str, arguments: tuple[str, ...], **env: str) -> dict[str, Any]:
         """Start another program of ours (`sim`, `province`); what it said when ready is the answer."""
-        return await self.supervisor.start(Program(name, _command(*arguments), {**program_environment(), **env}))
+        return await self.supervisor.start(
+            Program(name, _command(*arguments), {**program_environment(), **env})
+        )
 
     async def stop_servers(self) -> None:
         """Everything of the authority: roles, database and broker. Locks, phones and province stay."""
@@ -283,11 +286,15 @@ class Installation:
             "province_url": self.province_url,
             "callback_port": self._callback_port,
             "sms_file": self.sms_file,
+            **_given_for(self.wanted.broker_url),
             **self.wanted.extra,
         }
         if role is Role.BRIDGE and self.broker is not None:
             told |= {"nats_url": self.broker.nats_url}
-        return {**program_environment(), **{PREFIX + name.upper(): str(value) for name, value in told.items()}}
+        return {
+            **program_environment(),
+            **{PREFIX + name.upper(): str(value) for name, value in told.items()},
+        }
 
     def _hand_out(self, role: Role, name: str, value: str) -> None:
         folder = self.data / "secrets" / role.value
@@ -325,6 +332,19 @@ def open_installation(wanted: Wanted) -> Installation:
             f"cannot write {error.filename or data} ({error.strerror}): choose another folder, --data DIR"
         ) from None
     return Installation(wanted, passwords, Supervisor(data / "logs"))
+
+
+def _given_for(broker_url: str | None) -> dict[str, str]:
+    """Certificates, users and the callout's address of a broker that is not ours, from our own environment."""
+    if broker_url is None:
+        return {}
+    wanted = (f"{PREFIX}BROKER_", f"{PREFIX}NATS_")
+    given = {name: value for name, value in os.environ.items() if name.startswith(wanted)}
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in given.items()
+        if name != f"{PREFIX}BROKER_URL"
+    }
 
 
 def _passwords(file: Path) -> dict[str, str]:

@@ -39,6 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--operation", choices=[o.name.lower() for o in Operation], default="unlock"
     )
+    parser.add_argument(
+        "--carry-nothing", action="store_true", help="bring the lock no documents, only the key"
+    )
     arguments = parser.parse_args(argv)
     code, answer = asyncio.run(_run(arguments))
     sys.stdout.write(json.dumps(answer) + "\n")
@@ -56,6 +59,8 @@ async def _run(arguments: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     started = time.perf_counter()
     try:
         operation = Operation[arguments.operation.upper()]
+        if arguments.carry_nothing:
+            phone.forget_documents()
         visit = await phone.open(radio, lock_id, operation=operation)
         answer |= {
             "ok": visit.opened,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 #: Seconds that a wish lives: long enough for a slow network, short enough to die young.
 WISH_LIFE = 20
+
+#: Sealed reports that one sync takes along.
+REPORTS = 8
 
 _SYNC = "POST /v1/phone/sync"
 _ENROL = "POST /v1/phones"
@@ -126,7 +130,20 @@ class Phone:
         }
         asks = json.dumps({"nonces": nonces}, sort_keys=True, separators=(",", ":")).encode()
         request = self._request(self.bundle.phone_id, _SYNC, asks)
-        kit = await server.post("/phone/sync", {"request": b64(request), "asks": b64(asks)})
+        carried = self.bundle.reports[:REPORTS]
+        kit = await server.post(
+            "/phone/sync",
+            {
+                "request": b64(request),
+                "asks": b64(asks),
+                "reports": [
+                    {"lock_id": str(UUID(bytes=lock_id)), "report": b64(report)}
+                    for lock_id, report in carried
+                ],
+            },
+        )
+        # what the server did not take is not lost: its lock keeps it until it is acknowledged
+        del self.bundle.reports[: len(carried)]
         self.take(kit)
         return dict(kit)
 
@@ -142,6 +159,9 @@ class Phone:
             pinned = read_door(unb64(item["door"]), key_set.issuers)
             doors[pinned.lock_id] = self._door(pinned, item)
         bundle.site_root, bundle.key_set, bundle.doors = root, unb64(kit["key_set"]), doors
+        if kit.get("now"):
+            server_now = datetime.fromisoformat(str(kit["now"]))
+            self.clock_offset = round(server_now.timestamp() - time.time())
         self.save()
 
     def _door(self, pinned: DoorDocument, item: Mapping[str, Any]) -> StoredDoor:
@@ -200,6 +220,12 @@ class Phone:
         self.bundle.reports += [(lock_id, report) for report in result.reports]
         self.save()
         return result
+
+    def forget_documents(self) -> None:
+        """Carry nothing in to any lock until the next sync: only the keys stay."""
+        self.bundle.key_set = None
+        for door in self.bundle.doors.values():
+            door.documents = {}
 
     def carried(self, lock_id: bytes) -> tuple[SignedDocument, ...]:
         """The documents that this phone would carry to a door."""

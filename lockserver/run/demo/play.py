@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from lockserver.db.embedded import EmbeddedPostgresError
-from lockserver.logging import configure
 from lockserver.mqtt.embedded import EmbeddedNatsError
+from lockserver.run.demo.claim_locks import claim_locks
+from lockserver.run.demo.examine import examine
+from lockserver.run.demo.file_registrations import file_registrations
+from lockserver.run.demo.move_out import move_out
+from lockserver.run.demo.open_offline import open_offline
+from lockserver.run.demo.register_tenants import register_tenants
+from lockserver.run.demo.sign_leases import sign_leases
 from lockserver.run.demo.stage import Stage
+from lockserver.run.demo.story import open_story
+from lockserver.run.demo.unlock_from_afar import unlock_from_afar
 from lockserver.run.demo.world import World
 from lockserver.run.installation import InstallationError, Wanted, open_installation
 from lockserver.run.supervisor import ProgramError
-
-if TYPE_CHECKING:
-    from lockserver.run.installation import Installation
 
 STORY_FAILED = 1
 
@@ -48,3 +54,80 @@ def play(
         return os.EX_CONFIG
     except asyncio.CancelledError:
         return 128 + signal.SIGINT
+
+
+CHAPTERS = (
+    claim_locks,
+    sign_leases,
+    register_tenants,
+    file_registrations,
+    open_offline,
+    unlock_from_afar,
+    move_out,
+    examine,
+)
+
+
+async def _play(wanted: Wanted, stage: Stage, *, once: bool) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    site = open_installation(wanted)
+    stage.say(f"Setting up below {wanted.data} …")
+    try:
+        story = asyncio.create_task(_tell(World(site), stage))
+        status = await _first(story, stop, site.supervisor.failure)
+        if not once and not stop.is_set():
+            stage.say("\nEverything stays up; the story can be looked at. Ctrl-C ends it.")
+            await _first(asyncio.create_task(_forever()), stop, site.supervisor.failure)
+        return status
+    finally:
+        stage.say("Stopping …")
+        await site.close()
+
+
+async def _tell(world: World, stage: Stage) -> int:
+    """Set up and play all chapters; the answer is the exit status."""
+    began = time.perf_counter()
+    stage.chapter("Set-up")
+    async with stage.step("Everything starts: servers, roles, province, locks") as step:
+        await world.start()
+        step.saw(f"PostgreSQL, broker, province, {len(world.boxes)} locks, roles: each a process of its own")
+    with TemporaryDirectory(dir=world.site.data, prefix="phones.") as folder:
+        story = open_story(stage, world, Path(folder))
+        try:
+            for chapter in CHAPTERS:
+                await chapter(story)
+        except Exception as fault:
+            if stage.failed == 0:
+                raise
+            (world.site.data / "logs" / "story.log").write_text(
+                "".join(traceback.format_exception(fault)), encoding="utf-8"
+            )
+        finally:
+            await story.close()
+    stage.end(time.perf_counter() - began, world.addresses())
+    return STORY_FAILED if stage.failed else 0
+
+
+async def _first(
+    playing: asyncio.Task[int], stop: asyncio.Event, failure: asyncio.Future[ProgramError]
+) -> int:
+    """Wait for the story, a stop, or a program that had to be given up. Raises ProgramError."""
+    stopping = asyncio.create_task(stop.wait())
+    awaited: set[asyncio.Future[Any]] = {playing, stopping, failure}
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if playing.done():
+        return playing.result()
+    playing.cancel()
+    await asyncio.wait({playing})
+    if failure.done():
+        raise failure.result()
+    return 128 + signal.SIGINT
+
+
+async def _forever() -> int:
+    await asyncio.Event().wait()
+    return 0

@@ -60,7 +60,7 @@ class Stage:
         self._out = out or sys.stdout
         self._json = json_lines
         self._colour = not json_lines and self._out.isatty()
-        self._chapter = 0
+        self._chapter = -1
         self._count = 0
         self.held = 0
         self.failed = 0
@@ -71,6 +71,23 @@ class Stage:
         self._count = 0
         if not self._json:
             self.say(f"\n{self._paint(_BOLD, f'{self._chapter}  {title}')}")
+
+    def end(self, seconds: float, addresses: dict[str, str]) -> None:
+        """Say how it went, and where to look."""
+        if self._json:
+            line = {"step": "end", "ok": self.failed == 0, "ms": round(seconds * 1000), "held": self.held}
+            print(json.dumps(line | addresses, ensure_ascii=False), file=self._out, flush=True)
+            return
+        verdict = (
+            self._paint(_GREEN, f"Every step held: {self.held} of {self.held}")
+            if not self.failed
+            else self._paint(
+                _RED, f"{self.failed} step failed after {self.held} that held; see logs/story.log"
+            )
+        )
+        self.say(f"\n{verdict}, in {seconds:.1f} s.\n")
+        for name, address in addresses.items():
+            self.say(f"  {name:<22} {address}")
 
     def say(self, text: str) -> None:
         """Print a line that is not a step (not in JSON mode, where every line is a step)."""

@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -40,10 +39,6 @@ class World:
         """Bring everything up. Raises InstallationError, ProgramError."""
         await self.site.start_servers()
         self.province = await self.site.start_province()
-        await self.start_locks()
-
-    async def start_locks(self) -> None:
-        """Unpack fresh locks: their flash is empty, nobody has claimed them."""
         facts = await self.site.start_locks()
         self.radio, self.control = facts["radio"], facts["control"]
         self.boxes = [BoxedLock(lock["serial"], lock["claim_code"]) for lock in facts["locks"]]
@@ -69,24 +64,35 @@ class World:
         return await self.hand("state", serial)
 
     async def provincial(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Use the mock province's control door and read its JSON."""
+        return json.loads(await self.provincial_raw(method, path, body))
+
+    async def provincial_raw(self, method: str, path: str, body: object = None) -> bytes:
         """Use the mock province's control door."""
-        token = Path(self.province["token_file"]).read_text(encoding="utf-8").strip()
+        token = await asyncio.to_thread(Path(self.province["token_file"]).read_text, "utf-8")
         async with httpx.AsyncClient(
             base_url=self.province["control"],
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token.strip()}"},
             timeout=CONTROL_SECONDS,
             trust_env=False,
         ) as http:
             answer = await http.request(method, path, json=body)
             answer.raise_for_status()
-            return answer.json()
+            return answer.content
 
-    async def filed(self, client_no: str) -> list[dict[str, Any]]:
-        """The province's own records under one of our numbers."""
-        ledger = await self.provincial("GET", f"/control/ledger?client_no={client_no}")
-        return list(ledger["records"])
+    async def filed_under(self, address_id: str, number: str) -> list[dict[str, Any]]:
+        """The province's own records of a person at an address (it shows numbers masked)."""
+        ledger = await self.provincial("GET", "/control/ledger")
+        return [
+            record
+            for record in ledger["records"]
+            if record["address_id"] == address_id and record["document_number"].endswith(number[-4:])
+        ]
 
-    @property
-    def broker_port(self) -> int:
-        """Where the locks reach the broker."""
-        return urlsplit(self.site.broker_url).port or 1883
+    def addresses(self) -> dict[str, str]:
+        """Where a person can look."""
+        return {
+            "API documentation": f"{self.site.api_url}/docs",
+            "province's ledger": self.province.get("ledger", ""),
+            "logs": str(self.site.supervisor.logs),
+        }

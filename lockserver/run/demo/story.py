@@ -1,0 +1,78 @@
+"""What the chapters share: who plays, where, and what they have made so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from lockserver.run.demo.cast import draw_actor
+from lockserver.run.demo.player import Player
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lockserver.run.demo.stage import Stage
+    from lockserver.run.demo.world import BoxedLock, World
+
+ROLES = ("landlord", "tenant_a", "tenant_b", "tenant_c", "staff")
+LEASE_DAYS = 365
+
+
+@dataclass(slots=True)
+class Story:
+    """One run of the story. Names of doors are keys: `gate`, `room 1`, `room 2`."""
+
+    stage: Stage
+    world: World
+    players: dict[str, Player]
+    folder: Path
+    house: str = ""
+    address_id: str = ""
+    doors: dict[str, str] = field(default_factory=dict)
+    locks: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, BoxedLock] = field(default_factory=dict)
+    leases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    registrations: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def landlord(self) -> Player:
+        """Who owns the house."""
+        return self.players["landlord"]
+
+    async def sign_lease(self, room: str, role: str) -> dict[str, Any]:
+        """The landlord signs a lease from now on with a tenant's phone number."""
+        now = datetime.now(UTC)
+        lease: dict[str, Any] = await self.landlord.app.post(
+            "/tenancies",
+            {
+                "door_id": self.doors[room],
+                "window": {
+                    "from": instant(now),
+                    "until": instant(now + timedelta(days=LEASE_DAYS)),
+                },
+                "tenants": [self.players[role].actor.phone],
+            },
+        )
+        self.leases[role] = lease
+        return lease
+
+    async def seen(self, door: str) -> dict[str, Any]:
+        """What somebody who stands at a door, and may look inside the lock, sees."""
+        return await self.world.lock(self.boxes[door].serial)
+
+    async def close(self) -> None:
+        """Put all phones away."""
+        for player in self.players.values():
+            await player.close()
+
+
+def open_story(stage: Stage, world: World, folder: Path) -> Story:
+    """Draw a fresh cast."""
+    players = {role: Player(draw_actor(role), world, folder) for role in ROLES}
+    return Story(stage, world, players, folder)
+
+
+def instant(when: datetime) -> str:
+    """Write an instant as the API does."""
+    return when.replace(microsecond=0).isoformat().replace("+00:00", "Z")
