@@ -6,7 +6,6 @@ from importlib.resources import files
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
 
 _CONTRACT = files("police_sync").joinpath("contract")
 
@@ -19,14 +18,29 @@ def _read(*steps: str) -> dict[str, Any]:
 
 
 @cache
-def _schema(name: str) -> Draft202012Validator:
-    def fetch(uri: str) -> Resource[Any]:
-        return Resource.from_contents(_read(uri.rpartition("/")[2]))
+def _definitions() -> dict[str, Any]:
+    return {name: _whole(rule) for name, rule in _read("fields.schema.json")["$defs"].items()}
 
-    registry: Registry[Any] = Registry(retrieve=fetch)  # type: ignore[call-arg]  # attrs field alias
-    return Draft202012Validator(
-        _read(f"{name}.schema.json"), registry=registry, format_checker=FormatChecker()
-    )
+
+def _whole(rule: Any) -> Any:  # noqa: ANN401 - any JSON
+    """A rule in which `$ref`s are spelt out: following them at every check is most of its cost."""
+    match rule:
+        case {"$ref": str(reference), **beside}:
+            file, _, place = reference.partition("#/$defs/")
+            spelt = _definitions()[place] if place else _whole(_read(file))
+            kept = {k: v for k, v in spelt.items() if not k.startswith("$")}
+            return {**kept, **{k: v for k, v in beside.items() if k == "description"}}
+        case dict():
+            return {key: _whole(value) for key, value in rule.items()}
+        case list():
+            return [_whole(value) for value in rule]
+        case _:
+            return rule
+
+
+@cache
+def _schema(name: str) -> Draft202012Validator:
+    return Draft202012Validator(_whole(_read(f"{name}.schema.json")), format_checker=FormatChecker())
 
 
 def fields_at_fault(schema: str, body: dict[str, Any]) -> list[str]:

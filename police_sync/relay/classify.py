@@ -22,7 +22,7 @@ from police_sync.relay.outcomes import (
     ReceiptForged,
     Refused,
 )
-from police_sync.relay.receipts import Forged, PinnedKeys, check_receipt, check_state
+from police_sync.relay.receipts import NOT_OF_ITS_FORM, Forged, PinnedKeys, check_receipt, check_state
 
 _CERTAIN = frozenset(
     {"quota", "maintenance", "stale_timestamp", "replayed_nonce", "unknown_key", "bad_signature"}
@@ -39,8 +39,6 @@ def classify_delivery(reply: Reply, filing: Filing, pins: PinnedKeys, now: datet
         return document
     if reply.status not in {HTTPStatus.OK, HTTPStatus.CREATED}:
         return _problem(reply, document, now)
-    if document.get("type") != "receipt" or contract.faults("receipt", document):
-        return Malformed("not_a_receipt")
     receipt = check_receipt(
         document,
         type_="receipt",
@@ -51,6 +49,8 @@ def classify_delivery(reply: Reply, filing: Filing, pins: PinnedKeys, now: datet
         now=now,
     )
     if isinstance(receipt, Forged):
+        if receipt.reason == NOT_OF_ITS_FORM:
+            return Malformed("not_a_receipt")
         return ReceiptForged(receipt.reason)
     return Accepted(receipt=receipt)
 
@@ -74,10 +74,10 @@ def classify_answer(
         if reply.status == HTTPStatus.NOT_FOUND and document.get("code") == "unknown_client_no":
             return NotThere("unknown_client_no")
         return _problem(reply, document, now)
-    if document.get("type") != "state" or contract.faults("state", document):
-        return Malformed("not_a_state")
     verdict = check_state(document, client_no=client_no, sent=sent, pins=pins, now=now)
     if isinstance(verdict, Forged):
+        if verdict.reason == NOT_OF_ITS_FORM:
+            return Malformed("not_a_state")
         return ReceiptForged(verdict.reason)
     receipt = verdict.receipt_for(version)
     if receipt is not None:

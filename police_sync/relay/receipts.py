@@ -15,6 +15,8 @@ from police_sync.relay.filing import Kind, NotJsonError, Sent, canonical, parse
 from police_sync.relay.outcomes import FieldReturn, ProvinceState, Receipt, Verdict
 from police_sync.relay.signing import unb64, verify_es256
 
+NOT_OF_ITS_FORM = "schema"
+"""The reason of a `Forged` that is no document of the contract at all: rather ill than hostile."""
 CLOCK_SKEW = timedelta(seconds=300)  # the contract's bound between the two clocks
 
 
@@ -112,7 +114,29 @@ def check_receipt(
 ) -> Receipt | Forged:
     """`document` as a receipt (or voucher) for exactly this filing, or why it is none."""
     if contract.faults(type_, document):
-        return Forged("schema")
+        return Forged(NOT_OF_ITS_FORM)
+    return _check_formed(
+        document,
+        type_=type_,
+        client_no=client_no,
+        version=version,
+        sent=sent,
+        pins=pins,
+        now=now,
+    )
+
+
+def _check_formed(
+    document: dict[str, Any],
+    *,
+    type_: str,
+    client_no: str,
+    version: int,
+    sent: Sent,
+    pins: PinnedKeys,
+    now: datetime,
+) -> Receipt | Forged:
+    """As `check_receipt`, for a document whose form has been checked, alone or inside another."""
     if reason := _signature_fault(document, pins, now):
         return Forged(reason)
     if document["client_no"] != client_no:
@@ -128,7 +152,7 @@ def check_receipt(
         if instant(document[at]) > now + CLOCK_SKEW:
             return Forged("from_the_future")
     except ValueError:
-        return Forged("schema")
+        return Forged(NOT_OF_ITS_FORM)
     return Receipt(
         type=type_,
         no=document[number],
@@ -156,7 +180,7 @@ def check_state(
     be for one of them.
     """
     if contract.faults("state", document):
-        return Forged("schema")
+        return Forged(NOT_OF_ITS_FORM)
     if reason := _signature_fault(document, pins, now):
         return Forged(reason)
     if document["client_no"] != client_no:
@@ -200,7 +224,7 @@ def _check_inner(
     version = inner["version"]
     if version not in sent:
         return Forged("version_never_sent")
-    return check_receipt(
+    return _check_formed(
         inner,
         type_=type_,
         client_no=client_no,

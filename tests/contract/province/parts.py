@@ -231,7 +231,7 @@ class RelayUnderTest:
 
     province: Province
     http: httpx.AsyncClient
-    call_timeout_s: float = 1.0
+    call_timeout_s: float = 3.0
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
 
     def __post_init__(self) -> None:
@@ -257,7 +257,7 @@ class RelayUnderTest:
     def state(self, client_no: str, version: int = 1) -> str:
         return self.outbox.rows[client_no, version].state
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 45.0) -> None:
         """Step and wait until `condition()` holds."""
         deadline = self.clock.now() + timedelta(seconds=seconds)
         while not condition():

@@ -54,13 +54,13 @@ async def test_L25_a_receipt_that_does_not_hold_is_none(
     asked_before_repeating(under_test, client_no)
 
 
-def _any_key(self: Any, key_id: str, signature: str, message: bytes, now: datetime) -> str | None:  # noqa: ANN401
+def _any_key(self: Any, key_id: str, signature: str, message: bytes, now: datetime) -> str | None:
     key = self._keys.get(key_id)
     held = key and verify_es256(key.public, signature, message)
     return None if held else "signature"
 
 
-def _same_payload(document: dict[str, Any], **rest: Any) -> Any:  # noqa: ANN401
+def _same_payload(document: dict[str, Any], **rest: Any) -> Any:
     sent = Sent(rest["sent"].kind, document["content_digest"])
     return _CHECK(document, **{**rest, "sent": sent})
 

@@ -47,7 +47,7 @@ async def busy_day(under_test: RelayUnderTest) -> list[str]:
         line = chance.choice(lines)
         under_test.put(*line.pop(0))
         lines = [one for one in lines if one]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while any(row.state == "ready" for row in under_test.outbox.rows.values()):
             await asyncio.sleep(0.05)
     stop.set()

@@ -42,7 +42,7 @@ async def running(relay: Relay) -> AsyncIterator[None]:
     await work
 
 
-async def reached(condition: Any, seconds: float = 30.0) -> None:  # noqa: ANN401
+async def reached(condition: Any, seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)

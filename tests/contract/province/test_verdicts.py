@@ -39,7 +39,7 @@ async def verdict_on(under_test: RelayUnderTest, client_no: str) -> Verdict:
         lambda: 0.5,
         QUICK,
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while True:
             await under_test.relay.step()
             await polling.poll()
@@ -269,7 +269,7 @@ async def listening(under_test: RelayUnderTest) -> AsyncIterator[str]:
 
 async def called_back(under_test: RelayUnderTest, client_no: str) -> Verdict:
     """Step until a callback has brought the verdict; no polling here."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while True:
             await under_test.relay.step()
             standing = under_test.outbox.standing.get(client_no)
@@ -346,3 +346,14 @@ async def test_polling_waits_while_the_check_takes_its_time(under_test: RelayUnd
     assert not standing.verdict.settled
     assert standing.poll_at is not None
     assert await polling.poll() == [], "not asked again before its time"
+
+
+async def test_a_portrait_goes_only_where_it_was_put_in(under_test: RelayUnderTest) -> None:
+    without, given = registration(), registration(portrait="/9j/4AAQSkZJRg==")
+    for body, shown in ((without, "not_provided"), (given, "provided")):
+        under_test.province.know(body)
+        assert (await file(under_test, body)).state is ProvinceState.ACCEPTED
+        record = under_test.province.record(str(body["client_no"]))
+        assert record is not None
+        assert record["portrait"] == shown
+        assert "/9j/" not in json.dumps(record)

@@ -64,7 +64,7 @@ def answered(answer: Reply, version: int = 1, sent: dict[int, Sent] | None = Non
 
 # ---- the contract itself
 @pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir(), key=str), ids=lambda p: p.name)
-def test_every_example_conforms_for_both_readers(path: Any) -> None:  # noqa: ANN401
+def test_every_example_conforms_for_both_readers(path: Any) -> None:
     name = path.name.removesuffix(".json")
     document = json.loads(path.read_text(encoding="utf-8"))
     assert contract.faults(name, document) == []
@@ -162,7 +162,7 @@ def test_the_example_receipt_holds() -> None:
     assert isinstance(answered(reply(example("state"), 200)), Found)
 
 
-def checked(document: dict[str, Any], now: datetime = NOW, **rest: Any) -> Receipt | Forged:  # noqa: ANN401
+def checked(document: dict[str, Any], now: datetime = NOW, **rest: Any) -> Receipt | Forged:
     asked: dict[str, Any] = {
         "type_": "receipt",
         "client_no": FILING.client_no,
