@@ -1,0 +1,34 @@
+-- Written by lockserver.db.migrations.draft from the models.
+
+DROP TABLE receipts;
+DROP TABLE attempts;
+DROP TABLE verdicts;
+DROP TABLE outbox;
+DROP TABLE ledger;
+DROP TABLE commands;
+DROP TABLE case_parts;
+DROP TABLE registrations;
+DROP TABLE credentials;
+DROP TABLE cases;
+DROP TABLE occupants;
+DROP TABLE lock_status;
+DROP TABLE lock_documents;
+DROP TABLE journal;
+DROP TABLE grants;
+DROP TABLE duties;
+DROP TABLE tenancies;
+DROP TABLE locks;
+DROP TABLE wishes;
+DROP TABLE house_staff;
+DROP TABLE doors;
+DROP TABLE phones;
+DROP TABLE houses;
+DROP TABLE sessions;
+DROP TABLE holders;
+DROP TABLE site_keys;
+DROP TABLE requests;
+DROP TABLE login_codes;
+DROP TABLE idempotency;
+DROP TABLE audit_log;
+DROP TABLE audit_checkpoints;
+DROP TABLE accounts;
