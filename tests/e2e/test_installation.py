@@ -83,6 +83,7 @@ async def healthy(site: Installation) -> bool:
 
 
 def doctor(data: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()  # what the supervisor has said meanwhile
     main(["doctor", "--json", "--data", str(data)])
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
