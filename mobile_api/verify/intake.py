@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
 from mobile_api.verify.codes import PictureRefusedError, Refusal
 from mobile_api.verify.pixels import Image
@@ -32,6 +32,9 @@ def open_picture(raw: bytes) -> Image:
         raise PictureRefusedError(Refusal.IMAGE_EMPTY)
     if len(raw) > BYTES_MAX:
         raise PictureRefusedError(Refusal.IMAGE_TOO_MANY_BYTES)
+    # A switch of the whole process, which face_recognition turns on at import: then half a file
+    # would pass as a picture.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         # Pillow warns about size and broken EXIF; we judge the size ourselves and need no EXIF.
         with warnings.catch_warnings():
@@ -41,18 +44,18 @@ def open_picture(raw: bytes) -> Image:
         raise PictureRefusedError(Refusal.IMAGE_TOO_MANY_PIXELS) from None
     except UnidentifiedImageError:
         raise PictureRefusedError(Refusal.IMAGE_FORMAT) from None
+    except PictureRefusedError:
+        raise
+    except Exception:  # noqa: BLE001 - decoders tell a broken file by whatever they trip over
+        raise PictureRefusedError(Refusal.IMAGE_TRUNCATED) from None
 
 
 def _decode(raw: bytes) -> Image:
     with Pillow.open(io.BytesIO(raw), formats=FORMATS) as header:
         _judge_header(header)
-        try:
-            header.draft("RGB", (SIDE_MAX_KEPT, SIDE_MAX_KEPT))  # JPEG: decode near the wanted size
-            header.load()
-            upright = ImageOps.exif_transpose(header).convert("RGB")
-        except (OSError, SyntaxError, ValueError, EOFError):
-            # Pillow tells every broken body by one of these; the header was already found sound.
-            raise PictureRefusedError(Refusal.IMAGE_TRUNCATED) from None
+        header.draft("RGB", (SIDE_MAX_KEPT, SIDE_MAX_KEPT))  # JPEG: decode near the wanted size
+        header.load()
+        upright = ImageOps.exif_transpose(header).convert("RGB")
     upright.thumbnail((SIDE_MAX_KEPT, SIDE_MAX_KEPT), Pillow.Resampling.LANCZOS)
     return np.ascontiguousarray(np.asarray(upright, np.uint8)[:, :, ::-1])
 

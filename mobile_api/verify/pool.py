@@ -76,7 +76,7 @@ class RecognitionPool:
     @property
     def pids(self) -> tuple[int, ...]:
         """Process ids of the living workers."""
-        return tuple(worker.pid for worker in self._workers)
+        return tuple(worker.pid for worker in self._workers if worker.lives)
 
     async def start(self) -> None:
         """Start the workers and wait until their models are loaded."""
@@ -90,10 +90,12 @@ class RecognitionPool:
             self._idle.put_nowait(worker)
 
     async def close(self) -> None:
-        """End every worker and wait for its end. Requests under way are refused."""
+        """End every worker and wait for its end. Who waits or is being served is refused."""
         self._open = False
         await asyncio.gather(*(worker.end() for worker in tuple(self._workers)))
         self._workers.clear()
+        for _ in range(self._waiting):
+            self._idle.put_nowait(None)
 
     async def read_card(self, front: bytes, back: bytes | None = None) -> CardReading:
         """Read a card. Raises :class:`RecognitionError`; bad pictures are no error but a refusal."""
@@ -112,9 +114,12 @@ class RecognitionPool:
             raise RecognitionError("recognition_busy", f"{self._waiting} are waiting")
         self._waiting += 1
         try:
-            worker = await self._idle.get() or await self._start_worker()
+            worker = await self._idle.get()
         finally:
             self._waiting -= 1
+        if not self._open:
+            raise RecognitionError("recognition_closed")
+        worker = worker or await self._start_worker()
         answer: Plain | None = None
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -125,7 +130,6 @@ class RecognitionPool:
             # Also on cancellation: an answer that nobody reads would be the next asker's answer.
             if answer is None:
                 worker.kill()
-                self._workers.discard(worker)
             self._idle.put_nowait(worker if answer is not None else None)
         if key not in answer:
             raise RecognitionError("recognition_failed", str(answer.get("failed", "")))
@@ -133,14 +137,21 @@ class RecognitionPool:
         return body
 
     async def _start_worker(self) -> "_Worker":
+        self._workers = {worker for worker in self._workers if worker.lives}
+        worker: _Worker | None = None
         try:
             worker = await _Worker.start(self._engine)
             self._workers.add(worker)
             async with asyncio.timeout(START_SECONDS):
                 await worker.receive()
-        except (TimeoutError, asyncio.IncompleteReadError, OSError, ValueError) as lost:
-            self._idle.put_nowait(None)  # the next asker tries again
-            raise RecognitionError("recognition_lost", type(lost).__name__) from None
+        except BaseException as lost:
+            # Also on cancellation: the place in the pool stays, and the next asker tries again.
+            if worker is not None:
+                worker.kill()
+            self._idle.put_nowait(None)
+            if isinstance(lost, TimeoutError | asyncio.IncompleteReadError | OSError | ValueError):
+                raise RecognitionError("recognition_lost", type(lost).__name__) from None
+            raise
         return worker
 
 
@@ -173,6 +184,10 @@ class _Worker:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        return self._process.returncode is None
 
     async def exchange(self, request: Plain) -> Plain:
         self._input.write(frame(request))
