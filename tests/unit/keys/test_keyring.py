@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +49,7 @@ def test_every_role_finds_its_part_and_only_its_owner_may_read(site: Path) -> No
 
 
 def test_a_file_that_others_may_read_is_refused(site: Path) -> None:
-    os.chmod(site / "issuer" / "issuer.pem", 0o640)
+    (site / "issuer" / "issuer.pem").chmod(0o640)
     with pytest.raises(KeyFileError, match=r"chmod 600 .*issuer\.pem"):
         keyring.load_issuer(site / "issuer")
 
