@@ -9,7 +9,7 @@ from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import converge_access, send_documents
 from lockserver.app.ingest_journal import Batch, Kept
 from lockserver.app.ports import UnitOfWork
-from lockserver.app.settle_command import settle_by_hello, settle_by_result
+from lockserver.app.settle_command import conclude, settle_by_hello, settle_by_result
 from lockserver.domain.canonical import unb64url
 from lockserver.domain.lock import Bolt, Lock, LockStatus
 from lockserver.domain.times import whole_seconds
@@ -55,6 +55,8 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via 
     if isinstance(report, JournalBatch):
         return Heard(batch=Batch(lock, envelope.position, report.entries, evidence, via))
     now = world.clock.now()
+    if isinstance(report, Result) and await _swiftly(world, lock, envelope, evidence, via, now):
+        return Heard()
     async with world.transactions.begin() as work:
         status = _news(await work.lock_states.hold(lock_id), envelope, via, now)
         if isinstance(report, Hello):
@@ -71,6 +73,28 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via 
     if lock.state == "enrolling":
         world.forget(lock_id)  # it may be in service by now
     return heard
+
+
+async def _swiftly(
+    world: Bridging, lock: Lock, envelope: Envelope, evidence: bytes, via: Via, now: datetime
+) -> bool:
+    """Take a result over MQTT in one statement; False where the long way must look at it."""
+    result = envelope.report
+    if via != "mqtt" or not isinstance(result, Result):
+        return False
+    concluded = conclude(result)
+    if concluded is None:
+        return False
+    said = LockStatus(
+        lock.id,
+        last_seen_at=now,
+        boot=envelope.position.boot,
+        seq=envelope.position.seq,
+        bolt=_BOLTS.get(result.bolt, "unknown"),
+        counter=result.counter,
+    )
+    async with world.transactions.alone() as work:
+        return await work.unlocks.conclude(said, UUID(bytes=result.command_id), concluded, evidence)
 
 
 async def answer_time(world: Bridging, lock_id: UUID, nonce: bytes) -> bool:

@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
+from lockserver.app.ports.locks import Conclusion
 from lockserver.domain.command import Command, CommandState
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.lock import JournalLine
@@ -14,6 +15,23 @@ from lockserver.protocol.reports import Hello, Outcome, Result
 
 JOURNAL_SLACK_S = 5
 """Seconds by which a journal entry's clock may stand outside the command's life and still be its own."""
+
+
+def conclude(result: Result) -> Conclusion | None:
+    """Return what a signed result makes of its command; None where it makes nothing of it.
+
+    A lock answers a copy of a command with the first one's result, and refuses only what it will
+    never carry out (docs/protocol.md): so a planted copy cannot turn an opening into "refused".
+    """
+    if result.outcome is Outcome.DONE:
+        return Conclusion("done", None)
+    if result.outcome is Outcome.TORN:
+        return Conclusion("unknown", "torn")
+    if result.denial is None:
+        return None
+    if result.denial is Denial.STALE_COMMAND:
+        return Conclusion("expired", result.denial.word)
+    return Conclusion("refused", result.denial.word)
 
 
 async def settle_by_result(
@@ -27,22 +45,12 @@ async def settle_by_result(
         command = await work.commands.lock(UUID(bytes=result.command_id))
     except NotFoundError:
         return None
-    if command.lock_id != lock_id or command.state not in ("sent", "unknown"):
+    concluded = conclude(result)
+    if command.lock_id != lock_id or concluded is None:
         return None
-    if result.outcome is Outcome.DONE:
-        return await _settle(work, command, "done", now, None, evidence)
-    if result.outcome is Outcome.TORN:
-        if command.state == "unknown":
-            return None
-        return await _settle(work, command, "unknown", now, "torn", evidence)
-    # A lock answers a copy of a command with the first one's result, and refuses only what it will
-    # never carry out (docs/protocol.md): so a planted copy cannot turn an opening into "refused".
-    denial = result.denial
-    if denial is None:
+    if command.state != "sent" and (command.state != "unknown" or concluded.state == "unknown"):
         return None
-    if denial is Denial.STALE_COMMAND:
-        return await _settle(work, command, "expired", now, denial.word, evidence)
-    return await _settle(work, command, "refused", now, denial.word, evidence)
+    return await _settle(work, command, concluded.state, now, concluded.code, evidence)
 
 
 async def settle_by_hello(

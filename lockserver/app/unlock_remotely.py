@@ -5,23 +5,28 @@ dies within 20 s. One transaction decides the grant, spends the wish, takes the 
 and writes the command; the lock checks all of it again by itself.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from lockserver.app.ports import Changes, Clock, Random, Transactions, UnitOfWork
-from lockserver.app.spend_wish import spend_wish
+from lockserver.app.ports import Clock, Transactions, UnitOfWork, Watch
+from lockserver.app.ports.locks import Standing
 from lockserver.domain.command import GRACE, MAX_LIFE, Command
 from lockserver.domain.errors import (
     DomainError,
     GrantMissingError,
     LockMissingError,
     NotFoundError,
+    PhoneUnknownError,
+    WishExpiredError,
     WishInvalidError,
 )
 from lockserver.domain.grant import Capability
-from lockserver.domain.ids import uuid7
+from lockserver.domain.lock import SpentWish
 from lockserver.domain.times import from_seconds
-from lockserver.protocol.wish import WishOperation
+from lockserver.protocol.cose import peek_kid
+from lockserver.protocol.errors import RemoteError
+from lockserver.protocol.wish import MAX_WISH, WishOperation, read_wish
 
 LOOK_AGAIN_S = 1.0
 """A notification may be lost: the row itself is looked at this often."""
@@ -42,68 +47,94 @@ class CredentialMissingError(DomainError):
 
 
 async def unlock_remotely(
-    work: UnitOfWork, random: Random, now: datetime, holder_id: UUID, lock_id: UUID, wish: bytes
+    work: UnitOfWork, command_id: UUID, now: datetime, holder_id: UUID, lock_id: UUID, wish: bytes
 ) -> Command:
     """Write the command (`queued`) and wake the bridge at the commit.
+
+    `command_id` is made beforehand, so that its end can be watched for before it begins.
 
     Raises NotFoundError (no such lock, or none of the caller's), GrantMissingError,
     LockMissingError, CredentialMissingError, WishInvalidError, WishExpiredError, WishUsedError,
     PhoneUnknownError.
     """
-    lock = await work.locks.get(lock_id)
-    if lock is None or lock.state == "retired":
+    try:
+        kid = peek_kid(wish, limit=MAX_WISH)
+    except RemoteError:
+        raise WishInvalidError from None
+    standing = await work.unlocks.standing(holder_id, lock_id, kid, now)
+    if standing is None:
         raise NotFoundError
-    grants = await work.grants.living(holder_id, lock.door_id, now)
-    if not grants:
-        raise NotFoundError
-    grant = next((one for one in grants if one.conveys(Capability.UNLOCK, now)), None)
-    if grant is None:
+    if not standing.capabilities & Capability.UNLOCK:
         raise GrantMissingError
-    if lock.state != "active":
+    if standing.lock_state != "active":
         raise LockMissingError
-    taken = await spend_wish(work, now, holder_id, wish, WishOperation.UNLOCK, lock_id)
-    not_after = from_seconds(taken.wish.not_after)
-    if not_after > now + MAX_LIFE + CLOCK_ALLOWANCE:
-        raise WishInvalidError("an unlock is wished for now, not for later")
-    credential = await work.credentials.newest(taken.phone.id, lock_id, now)
-    if credential is None:
+    spent = _judge_wish(standing, holder_id, lock_id, wish, now)
+    if standing.credential_id is None:
         raise CredentialMissingError
     command = Command(
-        id=uuid7(now, random(10)),
+        id=command_id,
         lock_id=lock_id,
         holder_id=holder_id,
-        grant_id=grant.id,
-        credential_id=credential.id,
-        wish_id=UUID(bytes=taken.wish.wish_id),
+        grant_id=standing.grant_id,
+        credential_id=standing.credential_id,
+        wish_id=spent.id,
         kind="unlock",
-        counter=await work.locks.next_counter(lock_id),
+        counter=0,
         state="queued",
+        not_after=spent.not_after,
+    )
+    return replace(command, counter=await work.unlocks.place(command, spent))
+
+
+def _judge_wish(standing: Standing, holder_id: UUID, lock_id: UUID, raw: bytes, now: datetime) -> SpentWish:
+    """Verify the wish under the phone's key: for this lock, to open, now.
+
+    Raises WishInvalidError, WishExpiredError, PhoneUnknownError.
+    """
+    if standing.phone_id is None or standing.sign_pub is None:
+        raise WishInvalidError
+    if standing.phone_state != "active":
+        raise PhoneUnknownError
+    try:
+        wish = read_wish(raw, standing.sign_pub)
+    except RemoteError:
+        raise WishInvalidError from None
+    if wish.operation is not WishOperation.UNLOCK or wish.target_id != lock_id.bytes:
+        raise WishInvalidError
+    not_after = from_seconds(wish.not_after)
+    if now >= not_after:
+        raise WishExpiredError
+    if not_after > now + MAX_LIFE + CLOCK_ALLOWANCE:
+        raise WishInvalidError("an unlock is wished for now, not for later")
+    return SpentWish(
+        id=UUID(bytes=wish.wish_id),
+        holder_id=holder_id,
+        phone_id=standing.phone_id,
+        operation="unlock",
+        target=lock_id,
         not_after=not_after,
+        raw=raw,
     )
-    await work.commands.add(command)
-    await work.audit.write(
-        f"holder:{holder_id}", "unlock_remotely", f"lock:{lock_id}", command=str(command.id)
-    )
-    await work.notify("commands", lock_id.hex)
-    return command
 
 
 async def wait_settled(
-    transactions: Transactions, changes: Changes, clock: Clock, command_id: UUID
+    transactions: Transactions, hints: Watch, clock: Clock, command_id: UUID, *, news: bool
 ) -> Command:
     """Return the command once it is settled, or as it stands when waiting is over.
 
-    Waiting ends a little after the deadline: nothing can be done any more, only learnt.
-    Raises NotFoundError.
+    `hints` watches `command_settled`; opened before the command was committed (`news`), nothing can
+    have been missed and the row need not be looked at before the first hint. Waiting ends a little
+    after the deadline: nothing can be done any more, only learnt. Raises NotFoundError.
     """
-    async with changes.watch("command_settled", str(command_id)) as hints:
-        while True:
-            async with transactions.begin() as work:
-                command = await work.commands.one(command_id)
-            left = (command.not_after + GRACE + LAST_WORD - clock.now()).total_seconds()
-            if command.is_settled() or left <= 0:
-                return command
-            await hints.next(min(left, LOOK_AGAIN_S))
+    if news:
+        await hints.next(LOOK_AGAIN_S)
+    while True:
+        async with transactions.alone() as work:
+            command = await work.commands.one(command_id)
+        left = (command.not_after + GRACE + LAST_WORD - clock.now()).total_seconds()
+        if command.is_settled() or left <= 0:
+            return command
+        await hints.next(min(left, LOOK_AGAIN_S))
 
 
 async def own_command(work: UnitOfWork, holder_id: UUID, command_id: UUID) -> Command:

@@ -26,6 +26,7 @@ from lockserver.db.repositories.people import Accounts, Holders, Phones, Session
 from lockserver.db.repositories.platform import Audit, Idempotency, Outbox
 from lockserver.db.repositories.rows import refusals
 from lockserver.db.repositories.tenancies import Duties, Grants, Tenancies
+from lockserver.db.repositories.unlocks import Unlocks
 
 if TYPE_CHECKING:
     from lockserver.app import ports
@@ -118,6 +119,11 @@ class PostgresUnitOfWork:
         return Commands(self.connection)
 
     @cached_property
+    def unlocks(self) -> Unlocks:
+        """The steps of a remote unlock."""
+        return Unlocks(self.connection)
+
+    @cached_property
     def journals(self) -> Journals:
         """Locks' journals."""
         return Journals(self.connection)
@@ -190,6 +196,14 @@ class PostgresTransactions:
         with refusals():
             async with self.pool.transaction() as connection:
                 yield PostgresUnitOfWork(connection)
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[PostgresUnitOfWork]:
+        """Open a unit of work in which every statement is a transaction of its own."""
+        with refusals():
+            async with self.pool.engine.connect() as connection:
+                bare = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                yield PostgresUnitOfWork(bare)
 
 
 if TYPE_CHECKING:

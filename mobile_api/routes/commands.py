@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from lockserver.app.ports import Watch
 from lockserver.app.unlock_remotely import own_command, wait_settled
 from lockserver.domain.command import Command
 from lockserver.domain.errors import CommandExpiredError, CommandRefusedError
@@ -29,13 +30,13 @@ def command_out(command: Command) -> CommandOut:
     )
 
 
-async def waited(services: Services, command_id: UUID) -> Response:
+async def waited(services: Services, hints: Watch, command_id: UUID, *, news: bool) -> Response:
     """Answer with how a command ended; 202 while nobody can say.
 
     Raises CommandRefusedError, CommandExpiredError. `unknown` is no failure and no success: the
     bolt may have moved, and the command's resource will say if the lock ever does.
     """
-    command = await wait_settled(services.transactions, services.changes, services.clock, command_id)
+    command = await wait_settled(services.transactions, hints, services.clock, command_id, news=news)
     if command.state == "refused":
         raise CommandRefusedError(command_id=str(command.id), reason=command.code)
     if command.state == "expired":

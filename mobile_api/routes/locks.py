@@ -9,6 +9,7 @@ from lockserver.app.ports import UnitOfWork
 from lockserver.app.read_lock import Known, Shown, know_lock, read_journal
 from lockserver.app.unlock_remotely import unlock_remotely
 from lockserver.domain.errors import ClaimRefusedError, NotFoundError
+from lockserver.domain.ids import new_id
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
 from mobile_api.auth.session import Caller
@@ -135,18 +136,22 @@ async def unlock(
 
     A session alone opens nothing: the wish is signed by the holder's phone for this lock, now.
     """
-    asked: list[UUID] = []
+    command_id = new_id(services.clock, services.random)
 
     async def act(work: UnitOfWork) -> Done:
         command = await unlock_remotely(
-            work, services.random, services.clock.now(), caller.holder_id, lock_id, body.wish
+            work, command_id, services.clock.now(), caller.holder_id, lock_id, body.wish
         )
-        asked.append(command.id)
         return Done(202, command_out(command), {"Location": f"/v1/commands/{command.id}"})
 
-    first, _ = await once.run(caller.actor, act)
-    command_id = asked[0] if asked else CommandOut.model_validate_json(bytes(first.body)).id
-    return await waited(services, command_id)
+    # Watched before it is written: whatever becomes of it, the hint cannot be missed.
+    async with services.changes.watch("command_settled", str(command_id)) as hints:
+        first, repeated = await once.run(caller.actor, act)
+        if not repeated:
+            return await waited(services, hints, command_id, news=True)
+    earlier = CommandOut.model_validate_json(bytes(first.body)).id
+    async with services.changes.watch("command_settled", str(earlier)) as hints:
+        return await waited(services, hints, earlier, news=False)
 
 
 async def _known(services: Server, caller: Caller, lock_id: UUID) -> LockOut:

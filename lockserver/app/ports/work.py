@@ -14,6 +14,7 @@ from lockserver.app.ports.locks import (
     LockStates,
     Registrations,
     SiteKeys,
+    Unlocks,
     Verdicts,
     Wishes,
 )
@@ -72,6 +73,8 @@ class UnitOfWork(Protocol):
     @property
     def commands(self) -> Commands: ...  # noqa: D102
     @property
+    def unlocks(self) -> Unlocks: ...  # noqa: D102
+    @property
     def journals(self) -> Journals: ...  # noqa: D102
     @property
     def verdicts(self) -> Verdicts: ...  # noqa: D102
@@ -104,5 +107,13 @@ class Transactions(Protocol):
         """Open a transaction; leave the context to commit, raise to roll back.
 
         At commit the deferred laws speak: a broken one raises IntegrityRefusedError.
+        """
+        ...
+
+    def alone(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Open a unit of work in which every statement is a transaction of its own.
+
+        For a step that is one statement, or that only looks: it spares two round trips. What two
+        statements do here is not done together.
         """
         ...
