@@ -7,6 +7,8 @@
     verdict RETURNED, DUPLICATE_OF    → returned, naming the field; the arrival duty is open again
     verdict MANUAL_REVIEW             → manual_review
 
+A verdict carries the receipts that it rests on: they are kept with it, so that a registration is never
+accepted without one, even when the reply that brought the receipt was lost and the verdict came first.
 A departed or withdrawn registration stays so, whatever verdict on an earlier version comes late.
 """
 
@@ -67,19 +69,21 @@ async def keep_receipt(
 async def receipted(connection: AsyncConnection, entry: Row[Any], receipt: Receipt, at: datetime) -> None:
     """Move the registration by the receipt of one filing, and fulfil the duty that it answers."""
     kind = Kind(entry.kind)
-    given = {"id": entry.registration_id, "no": receipt.no, "at": at}
     if kind in {Kind.REGISTER, Kind.CHANGE}:
-        await connection.execute(
+        await _take_receipt(connection, entry.registration_id, receipt, at)
+        # A callback may have brought the verdict before the lost reply's receipt was asked for.
+        moved = await connection.execute(
             text(
                 f"""
-                UPDATE registrations SET state = 'receipted', return_field = NULL, return_code = NULL,
-                    receipt_no = coalesce(receipt_no, :no), receipted_at = coalesce(receipted_at, :at)
+                UPDATE registrations SET state = 'receipted', return_field = NULL, return_code = NULL
                 WHERE id = :id AND state NOT IN {_OVER}
+                  AND NOT (verdict_settled AND coalesce(verdict_version, 0) >= :version)
                 """  # noqa: S608 - a constant of this module
             ),
-            given,
+            {"id": entry.registration_id, "version": entry.seq},
         )
-        await _fulfil(connection, entry.registration_id, "arrival", at)
+        if moved.rowcount:
+            await _fulfil(connection, entry.registration_id, "arrival", at)
     else:
         state = "departed" if kind is Kind.DEPARTURE else "withdrawn"
         await connection.execute(
@@ -152,24 +156,45 @@ async def keep_verdict(
             "ends": ends_polling,
         },
     )
+    for receipt in verdict.receipts:
+        if await _keep_by_version(connection, new_id(), registration.id, receipt, at):
+            await _take_receipt(connection, registration.id, receipt, at)
     if verdict.voucher is not None:
-        await _keep_voucher(connection, new_id(), registration.id, verdict.voucher, at)
+        await _keep_by_version(connection, new_id(), registration.id, verdict.voucher, at)
     await _move(connection, registration.id, verdict, at)
     await _tell(connection, registration.id)
     return True
 
 
-async def _keep_voucher(
-    connection: AsyncConnection, row_id: UUID, registration_id: UUID, voucher: Receipt, at: datetime
+async def _take_receipt(
+    connection: AsyncConnection, registration_id: UUID, receipt: Receipt, at: datetime
 ) -> None:
+    """Show the first receipt's number; it is never replaced."""
+    await connection.execute(
+        text(
+            """
+            UPDATE registrations SET receipt_no = :no, receipted_at = :at
+            WHERE id = :id AND receipt_no IS NULL
+            """
+        ),
+        {"id": registration_id, "no": receipt.no, "at": at},
+    )
+
+
+async def _keep_by_version(
+    connection: AsyncConnection, row_id: UUID, registration_id: UUID, receipt: Receipt, at: datetime
+) -> bool:
+    """Keep a receipt or voucher that came within a verdict; False where we never filed that version."""
     entry = (
         await connection.execute(
             text("SELECT id, registration_id FROM outbox WHERE registration_id = :id AND seq = :seq"),
-            {"id": registration_id, "seq": voucher.version},
+            {"id": registration_id, "seq": receipt.version},
         )
     ).first()
-    if entry is not None:
-        await keep_receipt(connection, row_id, entry, voucher, at)
+    if entry is None:
+        return False
+    await keep_receipt(connection, row_id, entry, receipt, at)
+    return True
 
 
 async def _move(connection: AsyncConnection, registration_id: UUID, verdict: Verdict, at: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -177,6 +177,29 @@ async def test_a_verdict_that_overtook_the_receipt_ends_the_polling(line: Line) 
     assert await line.outbox.record_verdict(verdict(3, ProvinceState.ACCEPTED), START)
     await line.outbox.settle(claim, None, Settlement(Accepted(), AwaitVerdict(receipt(), START)), START)
     assert await line.outbox.due_verdicts(START + LEASE, LEASE, 9) == []
+
+
+async def test_a_verdict_before_the_lost_receipt_brings_it_along_and_is_not_undone(line: Line) -> None:
+    await line.put()
+    lost = await line.claim()
+    await line.outbox.record_attempt(lost, DELIVER, START)
+    came_first = replace(verdict(3, ProvinceState.ACCEPTED), receipts=(receipt(),))
+    assert await line.outbox.record_verdict(came_first, START)
+    assert line.standing() == ("accepted", "fulfilled")
+    assert line.database.execute("SELECT receipt_no FROM registrations") == [("receipt-1",)]
+    decision = AwaitVerdict(receipt(), START)
+    await line.outbox.settle(lost, None, Settlement(Accepted(), decision), START)
+    assert line.standing() == ("accepted", "fulfilled")
+    assert line.database.execute("SELECT count(*) FROM receipts") == [(1,)]
+
+
+async def test_a_receipt_after_a_return_fulfils_nothing(line: Line) -> None:
+    await line.put()
+    claim = await line.claim()
+    wrong = FieldReturn("address_id", "A01")
+    assert await line.outbox.record_verdict(verdict(2, ProvinceState.RETURNED, wrong), START)
+    await line.outbox.settle(claim, None, Settlement(Accepted(), AwaitVerdict(receipt(), START)), START)
+    assert line.standing() == ("returned", "filed")
 
 
 async def test_a_return_names_its_field_and_opens_the_duty_again(line: Line) -> None:
