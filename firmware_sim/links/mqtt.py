@@ -13,6 +13,7 @@ import random
 import socket
 import ssl
 import tempfile
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -158,17 +159,27 @@ class MqttLink:
             client.username_pw_set(name, secret)
         loop = asyncio.get_running_loop()
 
-        # connect() runs in a thread (a name look-up or a TLS handshake may block), so its socket
-        # events are handed to the loop; all later ones come from the loop itself.
+        # connect() runs in a thread (a name look-up or a TLS handshake may block): what it watches is
+        # handed to the loop. All later calls come from the loop itself and take effect at once, so that
+        # no watch is left on a number that the next socket gets.
+        home = threading.get_ident()
+
+        def watch(add: Callable[..., None], sock: Any, callback: Callable[[], object]) -> None:
+            if threading.get_ident() == home:
+                add(sock, callback)
+            else:
+                loop.call_soon_threadsafe(_watch, add, sock, callback)
+
         def opened(_c: paho.Client, _u: object, sock: Any) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            loop.call_soon_threadsafe(_watch, loop.add_reader, sock, client.loop_read)
+            watch(loop.add_reader, sock, client.loop_read)
 
         def closed(_c: paho.Client, _u: object, sock: Any) -> None:
             loop.remove_reader(sock)
+            loop.remove_writer(sock)
 
         def writing(_c: paho.Client, _u: object, sock: Any) -> None:
-            loop.call_soon_threadsafe(_watch, loop.add_writer, sock, client.loop_write)
+            watch(loop.add_writer, sock, client.loop_write)
 
         def written(_c: paho.Client, _u: object, sock: Any) -> None:
             loop.remove_writer(sock)
