@@ -43,7 +43,7 @@ async def file_registration(story: Story, role: str) -> None:
         until = (date.today() + timedelta(days=STAY_DAYS)).isoformat()  # noqa: DTZ011 - a made-up plan
         case = await tenant.declare(tenant.actor.declared, until)
         step.check(case["registration_id"] is not None, "registration and sealed outbox row in one transaction",
-                   state=case["state"], reasons=case["reasons"])  # fmt: skip
+                   state=case["state"], parts=case["parts"])  # fmt: skip
         filed = await tenant.registration(case["registration_id"], RECEIPTED)
         step.check(
             bool(filed["receipt_no"]), f"受理回执 {filed['receipt_no']}: signature, digest, our number match"
@@ -59,5 +59,5 @@ async def file_registration(story: Story, role: str) -> None:
         story.registrations[role] = filed
         lease = await story.landlord.app.get(f"/tenancies/{story.leases[role]['id']}")
         step.check(lease["duties"][0]["standing"] == "done", "the landlord sees the duty done")
-        records = await story.world.filed_under(story.address_id, tenant.actor.fields.number)
+        records = await story.world.filed_under(story.address_id, tenant.actor.fields)
         step.check(len(records) == 1, "exactly one record in the province's ledger", records=len(records))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
     from lockserver.run.demo.cast import Actor
     from lockserver.run.demo.world import World
+
+FILED_S = 30
+"""For a filing whose first reply is lost: the relay asks before it repeats."""
+
+PAUSE_S = 0.1
 
 WAIT_S = 25
 """The longest wait that the API offers in one request."""
@@ -114,21 +120,28 @@ class Player:
             "phone": self.actor.phone,
             "planned_until": planned_until,
             "reason_code": "01",
-            "occupation_code": "01",
+            "occupation_code": "40",
         }
         await self.send_sealed("declaration", {"fields": fields, "stay": stay})
         return await self.settled()
 
     async def registration(self, registration_id: str, until: frozenset[str]) -> dict[str, Any]:
-        """Wait until a registration has come to one of these states."""
+        """Wait until a registration has come to one of these states, and its receipt is there.
+
+        With a lost reply the province's verdict may arrive before the receipt that the relay asks for.
+        Raises TimeoutError.
+        """
         seen = "submitted"
-        while True:
-            found: dict[str, Any] = await self.app.get(
-                f"/registrations/{registration_id}", wait=WAIT_S, seen=seen
-            )
-            if found["state"] in until:
-                return found
-            seen = found["state"]
+        async with asyncio.timeout(FILED_S):
+            while True:
+                found: dict[str, Any] = await self.app.get(
+                    f"/registrations/{registration_id}", wait=WAIT_S, seen=seen
+                )
+                if found["state"] in until and found["receipt_no"]:
+                    return found
+                if found["state"] not in until:
+                    seen = found["state"]
+                await asyncio.sleep(PAUSE_S)
 
     async def refusal(self, asking: Any) -> str:  # noqa: ANN401 - any of the coroutines above
         """Return the code with which the API refuses; empty if it does not."""

@@ -87,7 +87,12 @@ async def by_staff(story: Story, role: str) -> None:
             phone_code=code,
         )
         case = await tenant.settled()
-        step.check(case["outcome"] == "approved", "staff compared person and card", outcome=case["outcome"])
+        step.check(
+            case["outcome"] == "approved",
+            "staff compared person and card",
+            outcome=case["outcome"],
+            parts=case["parts"],
+        )
         step.saw(f"the six digits on his phone ({code}) tied the check to this phone's key")
 
 
@@ -97,7 +102,9 @@ def _differences(read: dict[str, str], printed: dict[str, str]) -> list[str]:
 
 def _show(step: Step, verdict: dict[str, Any]) -> None:
     reasons = ", ".join(reason["code"] for reason in verdict["reasons"]) or "no objection"
-    scores = ", ".join(f"{name} {value:.2f}" for name, value in verdict["scores"].items())
+    scores = verdict["scores"]
     step.saw(
-        f"{reasons}{f' ({scores})' if scores else ''}", reasons=verdict["reasons"], scores=verdict["scores"]
+        f"{reasons} (faces {scores['face']:.2f}, accepted from {scores['face_accept']:.2f})",
+        reasons=verdict["reasons"],
+        scores=scores,
     )

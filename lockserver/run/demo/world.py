@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
+    from lockserver.domain.identity import IdentityFields
     from lockserver.run.installation import Installation
 
 CONTROL_SECONDS = 10
@@ -80,13 +81,15 @@ class World:
             answer.raise_for_status()
             return answer.content
 
-    async def filed_under(self, address_id: str, number: str) -> list[dict[str, Any]]:
-        """The province's own records of a person at an address (it shows numbers masked)."""
+    async def filed_under(self, address_id: str, person: IdentityFields) -> list[dict[str, Any]]:
+        """The province's own records of a person at an address (it shows names and numbers masked)."""
         ledger = await self.provincial("GET", "/control/ledger")
         return [
             record
             for record in ledger["records"]
-            if record["address_id"] == address_id and record["document_number"].endswith(number[-4:])
+            if record["address_id"] == address_id
+            and record["name"][0] == person.name[0]
+            and record["document_number"][-2:] == person.number[-2:]
         ]
 
     def addresses(self) -> dict[str, str]:
