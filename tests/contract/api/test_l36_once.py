@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -128,7 +128,7 @@ async def test_L36_mutant_an_answer_stored_apart_from_its_effect_is_caught(
 
 
 @pytest.fixture
-def stored(door: Door) -> Iterator[Any]:
+def stored(door: Door) -> Callable[[], Any]:
     return lambda: door.database.execute("SELECT key, response FROM idempotency")
 
 
