@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,14 +15,14 @@ import pytest
 import pytest_asyncio
 
 from lockserver.ports import free_port
-from lockserver.run.installation import Installation, Wanted, open_installation
+from lockserver.run.installation import Wanted, open_installation
 from lockserver.run.specimen.card import draw_back, draw_front
 from lockserver.run.specimen.people import draw_person, with_wrong_check_digit
 from lockserver.run.specimen.photo import MILD, blurred, jpeg, photograph
 from lockserver.run.specimen.portraits import card_portrait, selfie, wrong_selfie
-from lockserver.run.world import SystemClock
 from lockserver.settings import Role
 from tests.support.app_door import App
+from tests.support.served import Served
 
 pytestmark = [
     pytest.mark.e2e,
@@ -32,30 +31,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 PATIENCE_S = 60
-
-
-class Served:
-    """The API of an installation, as `App` wants a door."""
-
-    def __init__(self, installation: Installation, http: httpx.AsyncClient) -> None:
-        self.installation = installation
-        self.http = http
-        self.clock = SystemClock()
-        self.sms = self
-
-    @property
-    def codes(self) -> dict[str, str]:
-        lines = self.installation.sms_file.read_text("utf-8").splitlines()
-        said = [json.loads(line) for line in lines]
-        return {f"+86{one['phone']}": one["code"] for one in said}
-
-    async def verify(self) -> None:
-        """The role verify is at work by itself."""
-
-    async def person(self) -> App:
-        app = App(self, f"139{secrets.randbelow(10**8):08d}")  # type: ignore[arg-type]  # a door like it
-        await app.log_in()
-        return app
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
