@@ -95,7 +95,7 @@ async def test_wrong_settings_are_not_tried_again(supervised: Supervisor) -> Non
 
 async def test_dying_before_ready_tells_its_last_words(supervised: Supervisor) -> None:
     with pytest.raises(ProgramError, match="a: port 80 is taken"):
-        await supervised.start(python("a", "import sys; print('before'); sys.exit('port 80 is taken')"))
+        await supervised.start(python("a", "import sys; print('before', flush=True); sys.exit('port 80 is taken')"))
     assert supervised.names == []
 
 
