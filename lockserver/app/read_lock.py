@@ -1,9 +1,9 @@
 """What people may know of a lock: how it stands, and the part of its journal that is theirs to read.
 
 Nobody reads another resident's movements (L-51): the landlord sees faults, his own entries and his
-staff's; a resident sees his own and those of non-residents. Numbers are left out of what is shown,
-since counting them counts somebody's comings and goings; whether anything is missing is said in one
-word.
+staff's; a resident sees his own and those of non-residents: that a former tenant's key was tried is
+among them. Numbers are left out of what is shown, since counting them counts somebody's comings and
+goings; whether anything is missing is said in one word.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from lockserver.app.ports import UnitOfWork
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import JournalLine, Lock, LockStatus
+from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
 
 SHOWN = 200
@@ -35,6 +36,8 @@ FAULTS = frozenset(
     }
 )
 """What a lock does by itself and says nothing of who came or went."""
+FORMER_KEY = Denial.EPOCH_LOW
+"""The one denial that only a past tenancy's key can earn; an expired or revoked one may be a co-tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,17 @@ async def know_lock(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime
 
 async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime) -> Journal:
     """Return what this reader may see, newest first. Raises NotFoundError."""
-    await know_lock(work, reader, lock_id, now)
+    known = await know_lock(work, reader, lock_id, now)
+    living = await work.grants.living(reader, known.lock.door_id, now)
+    home_since = min((grant.lower for grant in living if grant.epoch is not None), default=None)
     lines = await work.journals.newest(lock_id, SHOWN)
     named = [UUID(bytes=line.subject) for line in lines if line.subject and len(line.subject) == 16]  # noqa: PLR2004 - an id
     owners = await work.credentials.owners(named)
-    shown = [Shown(line, whose) for line in lines if (whose := _whose(line, owners, reader)) is not None]
+    shown = [
+        Shown(line, whose)
+        for line in lines
+        if (whose := _whose(line, owners, reader) or _former(line, home_since)) is not None
+    ]
     return Journal(shown, await work.journals.is_complete(lock_id))
 
 
@@ -102,3 +111,10 @@ def _whose(line: JournalLine, owners: dict[UUID, tuple[UUID, GrantClass]], reade
     if holder == reader:
         return "mine"
     return kind if kind in ("owner", "staff") else None
+
+
+def _former(line: JournalLine, home_since: datetime | None) -> str | None:
+    """Who lives in a room is told that a dead key was tried at his door since he moved in, not whose."""
+    if home_since is None or line.at is None or line.at < home_since:
+        return None
+    return "former" if line.denial == FORMER_KEY else None

@@ -61,7 +61,7 @@ class EntryOut(Out):
 
     what: str
     how: str
-    whose: Literal["mine", "owner", "staff", "lock"]
+    whose: Literal["mine", "owner", "staff", "lock", "former"]
     at: Instant | None
     uncertainty_s: int | None
     denial: str | None

@@ -105,11 +105,11 @@ async def _end(story: Story, role: str) -> dict[str, Any]:
 
 
 async def _denial(story: Story, name: str, reason: str) -> bool:
-    """Wait until the landlord reads this denial in the door's journal."""
+    """Wait until who lives there now reads this denial in the door's journal."""
     async with asyncio.timeout(CONVERGE_S):
         while True:
-            journal = await story.landlord.app.get(f"/locks/{story.locks[name]}/journal")
-            if any(entry["denial"] == reason for entry in journal["entries"]):
+            journal = await story.players["tenant_c"].app.get(f"/locks/{story.locks[name]}/journal")
+            if any(entry["denial"] == reason and entry["whose"] == "former" for entry in journal["entries"]):
                 return True
             await asyncio.sleep(POLL_S)
 
