@@ -19,10 +19,7 @@ def token_hash(token: str) -> bytes:
 
 async def authenticate(work: UnitOfWork, token: str, now: datetime) -> tuple[Session, Holder]:
     """Return the living session of an access token, and its holder; raises SessionInvalidError."""
-    session = await work.sessions.by_access(token_hash(token))
-    if session is None or not session.lives(now):
+    found = await work.sessions.with_holder(token_hash(token))
+    if found is None or not found[0].lives(now):
         raise SessionInvalidError
-    holder = await work.holders.of_account(session.account_id)
-    if holder is None:
-        raise SessionInvalidError
-    return session, holder
+    return found

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from lockserver.app.ports import Random, UnitOfWork
-from lockserver.domain.case import CasePart, CaseState, ImageKind, OpenCase, PartKind, Route
+from lockserver.domain.case import CasePart, ImageKind, OpenCase, PartKind, Route
 from lockserver.domain.errors import (
     CaseStateError,
     CodeWrongError,
@@ -25,7 +25,8 @@ from lockserver.domain.phone_code import phone_code
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.sealed import Box, box_info, seal
 
-LIVING: frozenset[CaseState] = frozenset({"open", "confirmed", "approved", "review"})
+WITHDRAWN = "withdrawn"
+"""Payload that wakes who destroys faces, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ async def give_consents(
     case = await own_case(work, holder_id, case_id)
     changed = case.consented(now, document=document, face=face)
     await work.cases.touch(changed)
+    if case.face_consented and not face:
+        await work.notify("requests_verify", WITHDRAWN)
     await work.audit.write(
         f"holder:{holder_id}", "consent", f"case:{case_id}", document=document, face=face
     )

@@ -28,7 +28,7 @@ class Cases(Protocol):
         ...
 
     async def touch(self, case: OpenCase) -> None:
-        """Write route, consents and the instant of the last touch, and tell who watches."""
+        """Write route, consents and the instant of the last touch."""
         ...
 
     async def of_duty(self, duty_id: UUID) -> Sequence[OpenCase]:

@@ -54,10 +54,9 @@ class Cases(Rows[OpenCase]):
         await self.run(insert(self.table).values({name: getattr(case, name) for name in _OPENED}))
 
     async def touch(self, case: OpenCase) -> None:
-        """Write route, consents and the instant of the last touch, and tell who watches."""
+        """Write route, consents and the instant of the last touch."""
         values = {name: getattr(case, name) for name in _TOUCHED}
         await self.run(update(self.table).where(self.table.c.id == case.id).values(values))
-        await _tell(self.connection, case.id)
 
     async def of_duty(self, duty_id: UUID) -> Sequence[OpenCase]:
         """Return the cases opened for a duty, newest first."""
@@ -76,7 +75,9 @@ class Cases(Rows[OpenCase]):
         values = Parts.values(part)
         del values["created_at"]
         await self.run(insert(_parts).values(values))
-        await _tell(self.connection, part.case_id)
+        await self.connection.execute(
+            text("SELECT pg_notify('requests_verify', :part)"), {"part": str(part.id)}
+        )
 
 
 class CaseFiles(Rows[Case]):

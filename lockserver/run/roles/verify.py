@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 import police_sync
+from lockserver.app.capture import WITHDRAWN
 from lockserver.app.destroy_case import destroy_what_is_due
-from lockserver.app.ports import Channel, RecognitionBusyError
+from lockserver.app.ports import RecognitionBusyError
 from lockserver.app.verifying import Verifying
 from lockserver.app.work_on_cases import work_on_one_part
 from lockserver.db.changes import PostgresChanges
@@ -26,9 +27,10 @@ from lockserver.run.world import SystemClock, system_random
 from mobile_api.verify.pool import RecognitionPool
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
+    from contextlib import AbstractAsyncContextManager
 
-    from lockserver.app.ports import Changes
+    from lockserver.app.ports import Changes, Watch
     from lockserver.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -67,18 +69,25 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
 
 async def work(world: Verifying, changes: Changes, stop: asyncio.Event, hands: int) -> None:
     """Work on parts with so many hands, and destroy what is due, until `stop` is set."""
+
+    def hand() -> Coroutine[None, None, None]:
+        return _each_change(
+            changes.watch("requests_verify"), stop, LOOK_AGAIN_S, lambda: _parts(world)
+        )
+
+    def broom(watch: AbstractAsyncContextManager[Watch]) -> Coroutine[None, None, None]:
+        return _each_change(watch, stop, SWEEP_S, lambda: _sweep(world))
+
     async with asyncio.TaskGroup() as group:
         for _ in range(hands):
-            group.create_task(_each_change(changes, "case_changed", stop, LOOK_AGAIN_S, lambda: _parts(world)))
-        sweep = _each_change(changes, "registration_changed", stop, SWEEP_S, lambda: _sweep(world))
-        group.create_task(sweep)
+            group.create_task(hand())
+        group.create_task(broom(changes.watch("registration_changed")))
+        group.create_task(broom(changes.watch("requests_verify", WITHDRAWN)))
 
 
 async def _parts(world: Verifying) -> None:
     while await work_on_one_part(world):
         pass
-    # A withdrawn consent comes over the same channel, and is due at once.
-    await _sweep(world)
 
 
 async def _sweep(world: Verifying) -> None:
@@ -89,8 +98,7 @@ async def _sweep(world: Verifying) -> None:
 
 
 async def _each_change(
-    changes: Changes,
-    channel: Channel,
+    watching: AbstractAsyncContextManager[Watch],
     stop: asyncio.Event,
     every_s: float,
     act: Callable[[], Awaitable[None]],
@@ -98,7 +106,7 @@ async def _each_change(
     """Act at every hint, at least every `every_s` seconds, and once more after a fault."""
     stopped = asyncio.create_task(stop.wait())
     try:
-        async with changes.watch(channel) as watch:
+        async with watching as watch:
             while not stop.is_set():
                 pause = every_s
                 try:
