@@ -53,8 +53,8 @@ _SIDE_STEPS_IN_HEIGHTS = (-2.0, 4.5)  # how far a line of the address may start 
 
 # Pairs that differ by a stroke of the typeface; a card prints the form of 通用规范汉字表.
 _STANDARD_FORMS = str.maketrans(
-    "強戶產黃溫吳呂別內淸靑眞鎭緖顏說悅銳稅兪爲衞錄綠祿遙搖瑤吿郞朗淨靜爭錦換奐硏姸鄕卽旣敎擧冊巿",
-    "强户产黄温吴吕别内清青真镇绪颜说悦锐税俞为卫录绿禄遥摇瑶告郎朗净静争锦换奂研妍乡即既教举册市",
+    "強戶產黃溫吳呂別內淸靑眞鎭緖顏說悅銳稅兪爲衞錄綠祿遙搖瑤吿郞朗淨靜爭錦換奐硏姸鄕卽旣敎擧冊巿漢滿壯維爾僑鮮蘇東馬陳張劉楊趙孫鄭馮龍",
+    "强户产黄温吴吕别内清青真镇绪颜说悦锐税俞为卫录绿禄遥摇瑶告郎朗净静争锦换奂研妍乡即既教举册市汉满壮维尔侨鲜苏东马陈张刘杨赵孙郑冯龙",
 )
 
 
@@ -187,7 +187,7 @@ def _take_sex_and_ethnicity(row: Row, found: Reading) -> None:
         _name_ethnicity(row.text[label.end() :], row.score, found)
     elif sex:
         # The label was misread: the row still ends with the name of a group, if anything.
-        rest = row.text[sex.end() :]
+        rest = row.text[sex.end() :].translate(_STANDARD_FORMS)
         known = [name for name in ETHNICITY_CODES if rest.endswith(name)]
         if known:
             found["ethnicity"] = FieldReading(max(known, key=len), row.score / 2)
@@ -201,6 +201,7 @@ def _take_lone_ethnicity(rows: list[Row], found: Reading) -> None:
 
 
 def _name_ethnicity(text: str, score: float, found: Reading) -> None:
+    text = text.translate(_STANDARD_FORMS)
     known = [name for name in ETHNICITY_CODES if text.startswith(name)]
     if known:
         found["ethnicity"] = FieldReading(max(known, key=len), score)

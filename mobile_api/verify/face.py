@@ -47,7 +47,7 @@ class Thresholds:
 THRESHOLDS: Final = MappingProxyType(
     {
         "sface": Thresholds(accept=0.40, review=0.30),
-        "face_recognition": Thresholds(accept=0.60, review=0.50),
+        "face_recognition": Thresholds(accept=0.50, review=0.42),
     }
 )
 

@@ -152,6 +152,14 @@ def test_names_with_dots_and_rare_characters(name: str, ethnicity: str) -> None:
     assert found["ethnicity"].text == ethnicity
 
 
+def test_a_stroke_of_the_typeface_is_not_another_character() -> None:
+    words = front()
+    words[1] = word("黎博強", 170, 80, 120)
+    words[5] = word("漢", 380, 150, 40)
+    found = read_front(words)
+    assert (found["name"].text, found["ethnicity"].text) == ("黎博强", "汉")
+
+
 def test_text_beside_the_address_stays_out_of_it() -> None:
     words = [*front(), word("某某公司", 700, 345, 120), word("仅供登记使用", 600, 400, 200)]
     assert read_front(words)["address"].text == EXPECTED["address"]
