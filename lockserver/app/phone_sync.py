@@ -79,7 +79,10 @@ class SeenRequests:
             if self.seen[oldest] >= horizon:
                 break
             del self.seen[oldest]
-        return self.seen.setdefault((phone_id, nonce), now) is now
+        if (phone_id, nonce) in self.seen:
+            return False
+        self.seen[phone_id, nonce] = now
+        return True
 
 
 async def phone_sync(world: Issuing, seen: SeenRequests, request: bytes, asks: bytes) -> Kit:

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from firmware_sim.core.wishes import Wishes
+from firmware_sim.links.mqtt import MqttLink
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.commands import ActBody, Command, CommandKind, DocumentsBody
 from lockserver.protocol.curve import EcdsaSigner, private_key
@@ -151,9 +152,12 @@ async def test_L19_what_passes_the_broker_cannot_be_read(
     lock = await world.settled_lock(owner, gate)
     up: list[bytes] = []
     publish = type(lock.link).publish
-    monkeypatch.setattr(
-        type(lock.link), "publish", lambda link, data: (up.append(data), publish(link, data))[1]
-    )
+
+    def overheard(link: MqttLink, data: bytes) -> None:
+        up.append(data)
+        publish(link, data)
+
+    monkeypatch.setattr(type(lock.link), "publish", overheard)
     kit = await world.sync(owner)
     credential = unb64(kit["doors"][0]["credential"])
     wish = owner.wish(lock.id)

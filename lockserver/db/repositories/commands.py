@@ -206,7 +206,7 @@ class Verdicts(Rows[Verdict]):
         return await self.first(
             self.select()
             .where(table.c.holder_id == holder_id, table.c.phone_id == phone_id)
-            .order_by(table.c.id.desc())
+            .order_by(table.c.created_at.desc(), table.c.id.desc())
             .limit(1)
         )
 

@@ -1,0 +1,287 @@
+"""Who gets a key, for how long, and how keys are taken back: the issuer over a real database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from lockserver.app.issue_access_documents import refresh_access
+from lockserver.app.issuing import Issuing
+from lockserver.app.phone_sync import Kit, SeenRequests, phone_sync
+from lockserver.domain.account import Phone
+from lockserver.domain.errors import DomainError, PhoneUnknownError, ProofInvalidError
+from lockserver.domain.lock import Lock
+from lockserver.domain.tenancy import Tenancy
+from lockserver.protocol.credential import read_credential
+from lockserver.protocol.curve import EcdsaSigner, keys_by_id, private_key
+from lockserver.protocol.documents import read_access_state, read_revocation_list
+from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
+from lockserver.protocol.topics import shard
+from tests.support.database import Database, FakeClock
+from tests.support.people import Place, a_place, a_registration, a_tenancy, fresh, sign
+
+pytestmark = pytest.mark.contract
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Issue:
+    """The issuer with one room, its lock, one tenant and his phone."""
+
+    database: Database
+    world: Issuing
+    clock: FakeClock
+    place: Place
+    lock: Lock
+    tenancy: Tenancy
+    tenant: UUID
+    phone: Phone
+    signer: EcdsaSigner
+    seen: SeenRequests
+
+    async def sync(self, asks: bytes = b"{}", *, signer: EcdsaSigner | None = None, **changes: Any) -> Kit:
+        told: dict[str, Any] = {
+            "phone_id": self.phone.id.bytes,
+            "method_path": "POST /v1/phone/sync",
+            "body_hash": hash_body(asks),
+            "issued_at": int(self.clock.now().timestamp()),
+            "nonce": secrets.token_bytes(8),
+        } | changes
+        request = sign_request(PhoneRequest(**told), signer or self.signer)
+        return await phone_sync(self.world, self.seen, request, asks)
+
+    async def outcome(self) -> str:
+        """Either why the key is withheld, or the hours it lives."""
+        (door,) = (await self.sync()).doors
+        if door.withheld is not None:
+            return door.withheld.reason
+        assert door.credential is not None
+        claims = read_credential(door.credential.raw, keys_by_id((self.world.signer.public,))).claims
+        return f"{(claims.exp - claims.nbf) / 3600:.0f} h"
+
+    def verdict(self, outcome: str) -> None:
+        """As role verify leaves it: the verdict, and for an approval the phone proved."""
+        duty = self.database.execute("SELECT id FROM duties WHERE holder_id = %s", self.tenant)[0][0]
+        case = fresh()
+        self.database.execute(
+            "INSERT INTO cases (id, duty_id, holder_id, phone_id, session_id, route, state)"
+            " VALUES (%s, %s, %s, %s, %s, 'staff', 'open')",
+            case, duty, self.tenant, self.phone.id, self.session(),
+        )  # fmt: skip
+        self.database.execute(
+            "INSERT INTO verdicts (id, case_id, holder_id, phone_id, outcome, route, reasons)"
+            " VALUES (%s, %s, %s, %s, %s, 'staff', '[]')",
+            fresh(), case, self.tenant, self.phone.id, outcome,
+        )  # fmt: skip
+        if outcome == "approved":
+            self.database.execute(
+                "UPDATE phones SET state = 'active', proved_by = 'staff' WHERE id = %s", self.phone.id
+            )
+
+    def session(self) -> UUID:
+        session = fresh()
+        self.database.execute(
+            "INSERT INTO sessions (id, account_id, access_hash, access_expires_at, refresh_hash,"
+            " refresh_expires_at) SELECT %s, account_id, %s, now(), %s, now() FROM holders WHERE id = %s",
+            session, secrets.token_bytes(32), secrets.token_bytes(32), self.tenant,
+        )  # fmt: skip
+        return session
+
+    async def register(self) -> None:
+        await a_registration(self.database.transactions("verify"), self.tenancy, self.tenant, str(fresh()))
+        self.database.execute("UPDATE registrations SET submitted_at = %s", self.clock.now())
+
+
+class Nobody:
+    """The issuer meets no factory here."""
+
+    def verify(self, certificate: bytes, now: datetime) -> Any:
+        raise AssertionError
+
+    def issue(self, lock_id: UUID, sign_public: bytes, now: datetime) -> bytes:
+        raise AssertionError
+
+    def seal(self, plaintext: bytes, *, table: str, column: str, row: bytes) -> bytes:
+        raise AssertionError
+
+    def open(self, sealed: bytes, *, table: str, column: str, row: bytes) -> bytes:
+        raise AssertionError
+
+
+@pytest_asyncio.fixture
+async def issue(database: Database) -> AsyncIterator[Issue]:
+    clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
+    place = await a_place(database.transactions("api"))
+    tenancy = a_tenancy(place, lower=clock.now() - 2 * HOUR)
+    (tenant,) = await sign(database.transactions("api"), place, tenancy)
+    signer = EcdsaSigner(private_key(secrets.token_bytes))
+    phone = Phone(
+        fresh(), tenant, signer.public, EcdsaSigner(private_key(secrets.token_bytes)).public, None, "pending"
+    )
+    async with database.transactions("api").begin() as work:
+        await work.phones.add(phone)
+    lock_id = fresh()
+    lock = Lock(
+        lock_id, place.room.id, "LSIM-0001", EcdsaSigner(private_key(secrets.token_bytes)).public,
+        EcdsaSigner(private_key(secrets.token_bytes)).public, bytes(32), b"", shard(lock_id.bytes), "active",
+    )  # fmt: skip
+    root, issuer = (EcdsaSigner(private_key(secrets.token_bytes)) for _ in range(2))
+    database.execute(
+        "INSERT INTO site_keys (id, kind, kid, public, state, key_set, key_set_number)"
+        " VALUES (%s, 'root', %s, %s, 'current', %s, 1)",
+        fresh(), root.kid, root.public, b"key set",
+    )  # fmt: skip
+    nobody = Nobody()
+    world = Issuing(
+        database.transactions("issuer"), clock, secrets.token_bytes, issuer, nobody, nobody, nobody
+    )
+    async with world.transactions.begin() as work:
+        await work.locks.add(lock)
+    yield Issue(database, world, clock, place, lock, tenancy, tenant, phone, signer, SeenRequests())
+
+
+async def test_a_tenants_key_waits_for_identity_and_submission(issue: Issue) -> None:
+    assert await issue.outcome() == "verdict_missing"
+    issue.verdict("review")
+    assert await issue.outcome() == "24 h"  # a machine's doubt never delays the start of a lease
+    issue.verdict("declined")
+    assert await issue.outcome() == "verdict_declined"
+    issue.verdict("approved")
+    assert await issue.outcome() == "registration_missing"
+    await issue.register()
+    issue.clock.move(13 * HOUR)  # the day's key from the review is half-aged
+    assert await issue.outcome() == "72 h"
+
+
+async def test_key_on_receipt_waits_a_minute_for_a_sick_province_and_no_longer(issue: Issue) -> None:
+    issue.database.execute("UPDATE tenancies SET key_policy = 'on_receipt'")
+    issue.verdict("approved")
+    await issue.register()
+    assert await issue.outcome() == "receipt_awaited"
+    issue.clock.move(timedelta(seconds=61))
+    assert await issue.outcome() == "72 h"
+
+
+async def test_a_young_key_is_given_again_and_an_old_one_renewed(issue: Issue) -> None:
+    issue.verdict("approved")
+    await issue.register()
+    (first,) = (await issue.sync()).doors
+    issue.clock.move(35 * HOUR)
+    (again,) = (await issue.sync()).doors
+    issue.clock.move(2 * HOUR)
+    (renewed,) = (await issue.sync()).doors
+    assert first.credential is not None
+    assert again.credential is not None
+    assert renewed.credential is not None
+    assert first.credential.id == again.credential.id != renewed.credential.id
+
+
+async def test_a_key_never_reaches_outside_its_grant(issue: Issue) -> None:
+    upper = issue.clock.now() + 5 * HOUR
+    issue.database.execute("UPDATE grants SET upper = %s WHERE class = 'tenant'", upper)
+    issue.verdict("approved")
+    await issue.register()
+    (door,) = (await issue.sync()).doors
+    assert door.credential is not None
+    assert door.credential.expires_at == upper
+    claims = read_credential(door.credential.raw, keys_by_id((issue.world.signer.public,))).claims
+    assert claims.epoch == issue.tenancy.epoch
+    assert claims.holder_public == issue.signer.public
+
+
+async def test_only_the_phone_itself_is_answered(issue: Issue) -> None:
+    stranger = EcdsaSigner(private_key(secrets.token_bytes))
+    cases: list[tuple[dict[str, Any], type[DomainError]]] = [
+        ({"signer": stranger}, ProofInvalidError),
+        ({"phone_id": secrets.token_bytes(16)}, PhoneUnknownError),
+        ({"method_path": "POST /v1/phones"}, ProofInvalidError),
+        ({"body_hash": bytes(32)}, ProofInvalidError),
+        ({"issued_at": int(issue.clock.now().timestamp()) - 301}, ProofInvalidError),
+    ]
+    for changes, refused in cases:
+        with pytest.raises(refused):
+            await issue.sync(**changes)
+    nonce = secrets.token_bytes(8)
+    await issue.sync(nonce=nonce)
+    with pytest.raises(ProofInvalidError):
+        await issue.sync(nonce=nonce)
+    issue.database.execute("UPDATE phones SET state = 'revoked', revoked_at = now()")
+    with pytest.raises(PhoneUnknownError):
+        await issue.sync()
+
+
+async def keyed(issue: Issue) -> bytes:
+    """The tenant's key, and the lock's documents as they stand."""
+    issue.verdict("approved")
+    await issue.register()
+    (door,) = (await issue.sync()).doors
+    assert door.credential is not None
+    await refresh_access(issue.world, [issue.lock.id])
+    return door.credential.id.bytes
+
+
+async def listed(issue: Issue) -> tuple[int, list[bytes]]:
+    async with issue.world.transactions.begin() as work:
+        latest = await work.lock_documents.latest(issue.lock.id, "revocation")
+    if latest is None:
+        return 0, []
+    read = read_revocation_list(latest.raw, keys_by_id((issue.world.signer.public,)))
+    assert read.number == latest.number
+    return read.number, [cti for cti, _ in read.entries]
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "UPDATE grants SET state = 'revoked', revoked_at = now() WHERE class = 'tenant'",
+        "UPDATE grants SET state = 'frozen' WHERE class = 'tenant'",
+        "UPDATE grants SET upper = lower + interval '3 hours' WHERE class = 'tenant'",
+        "UPDATE phones SET state = 'revoked', revoked_at = now()",
+    ],
+)
+async def test_whatever_ends_a_right_ends_its_key_by_the_list(issue: Issue, cause: str) -> None:
+    cti = await keyed(issue)
+    before, entries = await listed(issue)
+    assert entries == []
+    issue.database.execute(cause)
+    assert await refresh_access(issue.world, [issue.lock.id]) == [issue.lock.id]
+    number, entries = await listed(issue)
+    assert entries == [cti]
+    assert number > before
+    assert await refresh_access(issue.world, [issue.lock.id]) == []  # nothing new, no new number
+
+
+async def test_the_list_is_pruned_at_the_keys_own_end(issue: Issue) -> None:
+    await keyed(issue)
+    issue.database.execute("UPDATE grants SET state = 'frozen' WHERE class = 'tenant'")
+    await refresh_access(issue.world, [issue.lock.id])
+    issue.clock.move(73 * HOUR)
+    async with issue.world.transactions.begin() as work:
+        assert list(await work.credentials.revoked(issue.lock.id, issue.clock.now())) == []
+
+
+async def test_the_doors_state_follows_the_lease_and_never_the_next_one_early(issue: Issue) -> None:
+    async def state() -> tuple[int | None, bool]:
+        await refresh_access(issue.world, [issue.lock.id])
+        async with issue.world.transactions.begin() as work:
+            latest = await work.lock_documents.latest(issue.lock.id, "state")
+        assert latest is not None
+        read = read_access_state(latest.raw, keys_by_id((issue.world.signer.public,)))
+        return read.epoch, read.occupied
+
+    assert await state() == (1, True)
+    following = a_tenancy(issue.place, epoch=2, lower=issue.tenancy.upper, days=10)
+    await sign(issue.database.transactions("api"), issue.place, following)
+    assert await state() == (1, True)  # signed for later: this tenant's key must live
+    issue.clock.at = issue.tenancy.upper + HOUR
+    assert await state() == (2, True)
+    issue.clock.at = following.upper
+    assert await state() == (2, False)
