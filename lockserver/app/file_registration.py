@@ -160,7 +160,6 @@ async def _file(
     await desk.work.audit.write(
         "role:verify", "file_registration", f"registration:{registration.id}", case=str(desk.case.id)
     )
-    await desk.work.notify("registration_changed", str(registration.id))
 
 
 async def _send(desk: Desk, registration: Registration, body: bytes) -> None:

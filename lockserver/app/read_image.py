@@ -7,7 +7,7 @@ from lockserver.app.case_key import open_case_key
 from lockserver.app.judge_case import judge_if_complete
 from lockserver.app.ports import FaceReading, SideReading, UnitOfWork
 from lockserver.app.verifying import Desk, Verifying, pack_side, unpack_side
-from lockserver.domain.case import CasePart, newest
+from lockserver.domain.case import IMAGES, CasePart, newest
 from lockserver.domain.errors import CaseStateError, ConsentMissingError
 
 Seen = SideReading | FaceReading
@@ -17,6 +17,8 @@ async def look(world: Verifying, work: UnitOfWork, part: CasePart) -> Seen | Non
 
     Raises SealBrokenError, ConsentMissingError, CaseStateError, RecognitionBusyError.
     """
+    if part.kind in IMAGES:
+        await work.case_files.hold_long()
     if part.kind == "front" or part.kind == "back":  # noqa: PLR1714 - narrows the kind's type
         return await world.recogniser.read_side(part.kind, world.open(part))
     if part.kind != "selfie":

@@ -29,7 +29,6 @@ async def work_on_one_part(world: Verifying) -> bool:
                 return False
             seen = await look(world, work, part)
             await _step(await desk_of(world, work, part), seen)
-            await work.notify("case_changed", str(part.case_id))
     except RecognitionBusyError:
         raise
     except DomainError as refused:

@@ -63,6 +63,10 @@ class CaseFiles(Rows[Case], Protocol):
         """Return and hold the oldest part nobody has worked on, skipping those held elsewhere."""
         ...
 
+    async def hold_long(self) -> None:
+        """Let this transaction wait for recognition."""
+        ...
+
     async def withdrawn_with_face(self, limit: int = 100) -> Sequence[UUID]:
         """Return cases whose consent to the face was withdrawn while a selfie is still kept."""
         ...

@@ -114,8 +114,6 @@ class CaseFiles(Rows[Case]):
 
     async def claim_received(self) -> CasePart | None:
         """Return and hold the oldest part nobody has worked on, skipping those held elsewhere."""
-        # The part is held while it is looked at; a pool's wait may outlast the usual idle limit.
-        await self.connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{HELD_S}s'"))
         rows = Parts(self.connection)
         return await rows.first(
             rows.select()
@@ -123,6 +121,12 @@ class CaseFiles(Rows[Case]):
             .order_by(_parts.c.id)
             .limit(1)
             .with_for_update(skip_locked=True)
+        )
+
+    async def hold_long(self) -> None:
+        """Let this transaction wait for recognition: a pool's queue may outlast the idle limit."""
+        await self.connection.execute(
+            text(f"SET LOCAL idle_in_transaction_session_timeout = '{HELD_S}s'")
         )
 
     async def withdrawn_with_face(self, limit: int = 100) -> Sequence[UUID]:
