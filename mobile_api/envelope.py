@@ -109,9 +109,7 @@ class Envelope:
         except BodyTooLargeError:
             if started:
                 raise
-            answer = problems.response(
-                "body_too_large", {"max_bytes": cap}, {"Connection": "close"}
-            )
+            answer = problems.response("body_too_large", {"max_bytes": cap}, {"Connection": "close"})
             await answer(scope, receive, dressed_send)
         except Exception as error:
             # Type and place only: its message may quote what a person sent (L-31).
@@ -128,9 +126,7 @@ def _place(error: Exception) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-6:]]
 
 
-def _dress(
-    path: str, message: MutableMapping[str, Any], request_id: str
-) -> list[tuple[bytes, bytes]]:
+def _dress(path: str, message: MutableMapping[str, Any], request_id: str) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
     present = {name.lower() for name, _ in headers}
     headers.append((b"x-request-id", request_id.encode("latin-1")))

@@ -80,9 +80,7 @@ class Once:
         IdempotencyRunningError, and what the act raises: then nothing was done or stored.
         """
         async with self._services.transactions.begin() as work:
-            known = await work.idempotency.begin(
-                actor, self._key_hash, self._route, self._body_hash
-            )
+            known = await work.idempotency.begin(actor, self._key_hash, self._route, self._body_hash)
             if known is not None:
                 body = self._open(actor, known.response)
                 return _response(known.status, known.headers, body), True

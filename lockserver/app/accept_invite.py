@@ -43,8 +43,6 @@ async def accept_invite(work: UnitOfWork, now: datetime, holder_id: UUID, token:
     if invited.occupant.invite_accepted_at is None:
         accepted = replace(invited.occupant, invite_accepted_at=now)
         await work.tenancies.save_occupant(accepted)
-        await work.audit.write(
-            f"holder:{holder_id}", "accept_invite", f"tenancy:{invited.tenancy.id}"
-        )
+        await work.audit.write(f"holder:{holder_id}", "accept_invite", f"tenancy:{invited.tenancy.id}")
         return replace(invited, occupant=accepted)
     return invited

@@ -124,9 +124,7 @@ async def give_consents(
     await work.cases.touch(changed)
     if case.face_consented and not face:
         await work.notify("requests_verify", WITHDRAWN)
-    await work.audit.write(
-        f"holder:{holder_id}", "consent", f"case:{case_id}", document=document, face=face
-    )
+    await work.audit.write(f"holder:{holder_id}", "consent", f"case:{case_id}", document=document, face=face)
     return changed
 
 

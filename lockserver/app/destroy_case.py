@@ -25,9 +25,7 @@ async def destroy_case(work: UnitOfWork, now: datetime, case_id: UUID, cause: Ca
     digests = await work.case_files.drop_parts(case_id)
     receipt = _receipt(case_id, now, cause, digests, key_destroyed=case.sealed_key is not None)
     await work.case_files.save(case.destroyed(now, receipt))
-    await work.audit.write(
-        "role:verify", "destroy_case", f"case:{case_id}", cause=cause, parts=len(digests)
-    )
+    await work.audit.write("role:verify", "destroy_case", f"case:{case_id}", cause=cause, parts=len(digests))
     return True
 
 

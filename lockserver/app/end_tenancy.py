@@ -74,9 +74,7 @@ async def end_over_tenancies(work: UnitOfWork, random: Random, now: datetime) ->
     return endings
 
 
-async def _close(
-    work: UnitOfWork, random: Random, now: datetime, ended: Tenancy, actor: str
-) -> Ending:
+async def _close(work: UnitOfWork, random: Random, now: datetime, ended: Tenancy, actor: str) -> Ending:
     await work.tenancies.save(ended)
     lock_ids: set[UUID] = set()
     for grant in await work.grants.of_tenancy(ended.id):

@@ -183,9 +183,7 @@ async def _note_in_ledger(
 ) -> None:
     """Write which fields leave, with digests that only who has the sealed salt can recompute."""
     names = sorted(set(values) - _NOT_PERSONAL)
-    digests = {
-        name: hashlib.sha256(f"{salt}\0{name}\0{values[name]}".encode()).hexdigest() for name in names
-    }
+    digests = {name: hashlib.sha256(f"{salt}\0{name}\0{values[name]}".encode()).hexdigest() for name in names}
     await desk.work.ledger.write(
         LedgerEntry(
             id=desk.new_id(),

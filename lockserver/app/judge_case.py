@@ -39,9 +39,7 @@ async def judge_if_complete(desk: Desk, case: Case) -> Case:
 
 
 async def _conclude(desk: Desk, case: Case, judgement: Judgement) -> Case:
-    judged = case.judged(
-        judgement.outcome, judgement.reasons, judgement.repeat_step, dict(judgement.scores)
-    )
+    judged = case.judged(judgement.outcome, judgement.reasons, judgement.repeat_step, dict(judgement.scores))
     await conclude(desk, judged)
     return judged
 

@@ -110,7 +110,5 @@ async def name_staff(
     house = await own_house(work, owner_id, house_id)
     holder = await find_or_make_holder(work, index, random, now, phone)
     await work.houses.add_staff(house.id, holder.id)
-    await work.audit.write(
-        f"holder:{owner_id}", "name_staff", f"house:{house.id}", holder=str(holder.id)
-    )
+    await work.audit.write(f"holder:{owner_id}", "name_staff", f"house:{house.id}", holder=str(holder.id))
     return holder.id

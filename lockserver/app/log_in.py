@@ -88,9 +88,7 @@ async def log_out(work: UnitOfWork, now: datetime, session_id: UUID) -> None:
     await work.sessions.save(replace(session, revoked_at=session.revoked_at or now))
 
 
-def _fresh(
-    session_id: UUID, account_id: UUID, random: Random, now: datetime
-) -> tuple[Session, Tokens]:
+def _fresh(session_id: UUID, account_id: UUID, random: Random, now: datetime) -> tuple[Session, Tokens]:
     access, refresh = b64url(new_secret(random)), b64url(new_secret(random))
     session = Session(
         id=session_id,

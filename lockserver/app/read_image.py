@@ -12,6 +12,7 @@ from lockserver.domain.errors import CaseStateError, ConsentMissingError
 
 Seen = SideReading | FaceReading
 
+
 async def look(world: Verifying, work: UnitOfWork, part: CasePart) -> Seen | None:
     """Recognise an image; None for a part that is none.
 

@@ -10,9 +10,7 @@ from lockserver.domain.errors import NotFoundError
 from lockserver.protocol.wish import WishOperation
 
 
-async def remove_phone(
-    work: UnitOfWork, now: datetime, holder_id: UUID, phone_id: UUID, wish: bytes
-) -> None:
+async def remove_phone(work: UnitOfWork, now: datetime, holder_id: UUID, phone_id: UUID, wish: bytes) -> None:
     """Revoke the phone and wake who revokes its credentials. Raises NotFoundError, Wish…Error."""
     phone = await work.phones.get(phone_id)
     if phone is None or phone.holder_id != holder_id:

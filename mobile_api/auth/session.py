@@ -13,9 +13,7 @@ from lockserver.app.authenticate import authenticate
 from lockserver.domain.errors import SessionInvalidError
 from mobile_api.deps import Server
 
-_bearer = HTTPBearer(
-    scheme_name="access_token", description="From `POST /v1/login`.", auto_error=False
-)
+_bearer = HTTPBearer(scheme_name="access_token", description="From `POST /v1/login`.", auto_error=False)
 
 
 @dataclass(frozen=True, slots=True)

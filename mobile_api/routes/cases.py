@@ -113,9 +113,7 @@ async def case(case_id: UUID, caller: Caller, services: Server, wait: Wait = 0) 
             found, tenant = await see_case(work, caller.holder_id, case_id)
             return await _case_out(work, found, tenant=tenant)
 
-    return await wait_until(
-        services, "case_changed", str(case_id), wait, look, lambda view: not view.working
-    )
+    return await wait_until(services, "case_changed", str(case_id), wait, look, lambda view: not view.working)
 
 
 @router.put("/{case_id}/consents", summary="State both consents")
@@ -179,9 +177,7 @@ async def confirmation(
 
     async def act(work: UnitOfWork) -> Done:
         now = services.clock.now()
-        changed = await bring_confirmation(
-            work, services.random, now, caller.holder_id, case_id, body.sealed
-        )
+        changed = await bring_confirmation(work, services.random, now, caller.holder_id, case_id, body.sealed)
         return Done(202, await _case_out(work, changed, tenant=True))
 
     return await once(caller.actor, act)
@@ -200,9 +196,7 @@ async def declaration(
 
     async def act(work: UnitOfWork) -> Done:
         now = services.clock.now()
-        changed = await bring_declaration(
-            work, services.random, now, caller.holder_id, case_id, body.sealed
-        )
+        changed = await bring_declaration(work, services.random, now, caller.holder_id, case_id, body.sealed)
         return Done(202, await _case_out(work, changed, tenant=True))
 
     return await once(caller.actor, act)

@@ -19,9 +19,7 @@ router = APIRouter(prefix="/houses", tags=["houses"])
 
 def door_out(door: Door) -> DoorOut:
     """Show a door."""
-    return DoorOut(
-        id=door.id, house_id=door.house_id, kind=door.kind, name=door.name, capacity=door.capacity
-    )
+    return DoorOut(id=door.id, house_id=door.house_id, kind=door.kind, name=door.name, capacity=door.capacity)
 
 
 async def _house_out(work: UnitOfWork, house: House, holder_id: UUID) -> HouseOut:
@@ -80,9 +78,7 @@ async def house(house_id: UUID, caller: Caller, services: Server) -> HouseOut:
 
 
 @router.post("/{house_id}/doors", status_code=201, response_model=DoorOut, summary="Add a door")
-async def add(
-    house_id: UUID, body: DoorIn, caller: Caller, services: Server, once: Idempotent
-) -> Response:
+async def add(house_id: UUID, body: DoorIn, caller: Caller, services: Server, once: Idempotent) -> Response:
     """A gate is shared; a room is leased."""
 
     async def act(work: UnitOfWork) -> Done:
@@ -94,9 +90,7 @@ async def add(
     return await once(caller.actor, act)
 
 
-@router.post(
-    "/{house_id}/staff", status_code=201, response_model=StaffOut, summary="Name a member of staff"
-)
+@router.post("/{house_id}/staff", status_code=201, response_model=StaffOut, summary="Name a member of staff")
 async def staff(
     house_id: UUID, body: StaffIn, caller: Caller, services: Server, once: Idempotent
 ) -> Response:

@@ -28,9 +28,7 @@ def phone_out(phone: Phone) -> PhoneOut:
     )
 
 
-@router.post(
-    "", status_code=201, response_model=PhoneOut, summary="Enrol this phone's keys (pending)"
-)
+@router.post("", status_code=201, response_model=PhoneOut, summary="Enrol this phone's keys (pending)")
 async def enrol(body: PhoneIn, caller: Caller, services: Server, once: Idempotent) -> Response:
     """The keys count for nothing until the lock's button, a face or staff prove them."""
 

@@ -20,9 +20,7 @@ from mobile_api.schemas.cases import (
 from mobile_api.waiting import Wait, wait_until
 
 router = APIRouter(tags=["registrations"])
-Seen = Annotated[
-    RegistrationState, Query(description="The state you know: `wait` ends when it is another.")
-]
+Seen = Annotated[RegistrationState, Query(description="The state you know: `wait` ends when it is another.")]
 
 
 def _mine(one: Registration) -> RegistrationOut:

@@ -56,9 +56,7 @@ def duty_out(duty: Duty, now: datetime) -> DutyOut:
     )
 
 
-def _tenancy_out(
-    tenancy: Tenancy, duties: Sequence[Duty], now: datetime, *, landlord: bool
-) -> TenancyOut:
+def _tenancy_out(tenancy: Tenancy, duties: Sequence[Duty], now: datetime, *, landlord: bool) -> TenancyOut:
     return TenancyOut(
         id=tenancy.id,
         door_id=tenancy.door_id,
@@ -101,9 +99,7 @@ def _lease(body: TenancyIn) -> Lease:
     return Lease(body.door_id, window, occupants, body.key_policy)
 
 
-@router.post(
-    "/tenancies", status_code=201, response_model=SignedOut, summary="Sign a lease of a room"
-)
+@router.post("/tenancies", status_code=201, response_model=SignedOut, summary="Sign a lease of a room")
 async def sign(body: TenancyIn, caller: Caller, services: Server, once: Idempotent) -> Response:
     """One transaction writes the lease, its grants, one duty per occupant with its clock, the links."""
     lock_ids: list[UUID] = []
@@ -125,11 +121,7 @@ async def sign(body: TenancyIn, caller: Caller, services: Server, once: Idempote
 
 async def _view(work: UnitOfWork, tenancy: Tenancy, caller: UUID, now: datetime) -> TenancyOut:
     seen, landlord = await find_tenancy(work, caller, tenancy.id)
-    duties = [
-        duty
-        for duty in await work.duties.of_tenancy(seen.id)
-        if landlord or duty.holder_id == caller
-    ]
+    duties = [duty for duty in await work.duties.of_tenancy(seen.id) if landlord or duty.holder_id == caller]
     return _tenancy_out(seen, duties, now, landlord=landlord)
 
 
@@ -154,9 +146,7 @@ async def tenancy(tenancy_id: UUID, caller: Caller, services: Server) -> Tenancy
 
 
 @router.post("/tenancies/{tenancy_id}/end", response_model=EndOut, summary="Wish the lease ended")
-async def end(
-    tenancy_id: UUID, body: WishIn, caller: Caller, services: Server, once: Idempotent
-) -> Response:
+async def end(tenancy_id: UUID, body: WishIn, caller: Caller, services: Server, once: Idempotent) -> Response:
     """Only who lives there can, with his phone's signature; with several adults, all of them."""
     lock_ids: list[UUID] = []
 

@@ -36,9 +36,7 @@ class CodeOut(Out):
 class LoginIn(In):
     """A one-time code."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"phone": "13912345678", "code": "042917"}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"phone": "13912345678", "code": "042917"}]})
 
     phone: PhoneNumber
     code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]

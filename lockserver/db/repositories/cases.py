@@ -125,9 +125,7 @@ class CaseFiles(Rows[Case]):
 
     async def hold_long(self) -> None:
         """Let this transaction wait for recognition: a pool's queue may outlast the idle limit."""
-        await self.connection.execute(
-            text(f"SET LOCAL idle_in_transaction_session_timeout = '{HELD_S}s'")
-        )
+        await self.connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{HELD_S}s'"))
 
     async def withdrawn_with_face(self, limit: int = 100) -> Sequence[UUID]:
         """Return cases whose consent to the face was withdrawn while a selfie is still kept."""

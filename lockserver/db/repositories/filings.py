@@ -59,9 +59,7 @@ class Filings(Rows[Registration]):
 
     async def raise_version(self, registration_id: UUID, version: int) -> None:
         """Note the version of the last filing written for it."""
-        await self.run(
-            update(self.table).where(self.table.c.id == registration_id).values(version=version)
-        )
+        await self.run(update(self.table).where(self.table.c.id == registration_id).values(version=version))
 
 
 class Ledger(Rows[LedgerEntry]):

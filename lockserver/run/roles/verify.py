@@ -71,9 +71,7 @@ async def work(world: Verifying, changes: Changes, stop: asyncio.Event, hands: i
     """Work on parts with so many hands, and destroy what is due, until `stop` is set."""
 
     def hand() -> Coroutine[None, None, None]:
-        return _each_change(
-            changes.watch("requests_verify"), stop, LOOK_AGAIN_S, lambda: _parts(world)
-        )
+        return _each_change(changes.watch("requests_verify"), stop, LOOK_AGAIN_S, lambda: _parts(world))
 
     def broom(watch: AbstractAsyncContextManager[Watch]) -> Coroutine[None, None, None]:
         return _each_change(watch, stop, SWEEP_S, lambda: _sweep(world))
@@ -140,7 +138,4 @@ def code_tables(*names: str) -> dict[str, frozenset[str]]:
     """Return the codes of the contract's tables, by table."""
     folder = Path(police_sync.__file__).parent / "contract" / "codes"
     tables = {name: json.loads((folder / f"{name}.json").read_text("utf-8")) for name in names}
-    return {
-        name: frozenset(entry["code"] for entry in table["entries"])
-        for name, table in tables.items()
-    }
+    return {name: frozenset(entry["code"] for entry in table["entries"]) for name, table in tables.items()}
