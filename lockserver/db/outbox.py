@@ -87,6 +87,9 @@ _OWNED = _statement(
     WHERE id = :id AND fencing = :fence AND state = 'ready' FOR UPDATE
     """
 )
+_REGISTRATION_FIRST = _statement("SELECT 1 FROM registrations WHERE client_no = :client_no FOR NO KEY UPDATE")
+"""A verdict that overtakes a reply holds the registration and then touches its filing: whoever settles takes
+the two in the same order, or both wait for each other."""
 _FINISH = _statement(
     """
     UPDATE attempts SET finished_at = :at, outcome = :outcome, detail = :detail
@@ -195,6 +198,7 @@ class PostgresOutbox:
     ) -> None:
         """End the attempt and the claim together. Raises StaleClaimError, changing nothing."""
         async with self._pool.transaction() as connection:
+            await connection.execute(_REGISTRATION_FIRST, {"client_no": claim.client_no})
             owned = {"id": UUID(claim.entry_id), "fence": claim.fence}
             entry = (await connection.execute(_OWNED, owned)).first()
             if entry is None:

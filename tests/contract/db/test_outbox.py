@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from lockserver.db.changes import PostgresChanges
@@ -253,3 +254,30 @@ async def test_the_relay_is_woken(line: Line) -> None:
     await asyncio.sleep(0.05)
     await line.put()
     await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_reply_waits_for_the_verdict_that_overtook_it_and_holds_nothing_meanwhile(line: Line) -> None:
+    """A callback in the middle of its transaction must never meet a settlement head on."""
+    await line.put()
+    claim = await line.claim()
+    attempt = await line.outbox.record_attempt(claim, DELIVER, START)
+    decision = Settlement(Accepted(receipt=receipt()), Receipted(receipt()))
+    province = Pool(line.database.superuser)
+    line.database.pools.append(province)
+    async with province.transaction() as verdict_in_hand:
+        await verdict_in_hand.execute(
+            text("SELECT 1 FROM registrations WHERE client_no = 'N1' FOR NO KEY UPDATE")
+        )
+        settling = asyncio.create_task(line.outbox.settle(claim, attempt, decision, START))
+        await _someone_waits_for_a_lock(line)
+        await verdict_in_hand.execute(
+            text("SELECT 1 FROM outbox WHERE client_no = 'N1' FOR KEY SHARE NOWAIT")
+        )  # would be refused if the settlement had taken the filing before the registration
+    await settling
+    assert line.standing() == ("receipted", "fulfilled")
+
+
+async def _someone_waits_for_a_lock(line: Line) -> None:
+    async with asyncio.timeout(10):
+        while not line.database.execute("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.02)
