@@ -112,9 +112,7 @@ def qr_payload(identity: FactoryIdentity) -> str:
     return f"LK1:{identity.serial}:{code}"
 
 
-def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, ca: FactoryCa | None
-) -> x509.Certificate:
+def _certificate(name: str, key: ec.EllipticCurvePrivateKey, ca: FactoryCa | None) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
     builder = (

@@ -29,9 +29,7 @@ def take_key_set(core: Core, held: Held, news: CheckedDocument | None, how: How)
     return True
 
 
-def take_documents(
-    core: Core, held: Held, news: Sequence[CheckedDocument], how: How
-) -> tuple[Denial, ...]:
+def take_documents(core: Core, held: Held, news: Sequence[CheckedDocument], how: How) -> tuple[Denial, ...]:
     """Apply what is newer; the reasons for what was not."""
     denials: list[Denial] = []
     for document in news:

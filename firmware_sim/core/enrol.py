@@ -100,9 +100,7 @@ class Enrolment:
         core, offer = self._core, self._offer
         if offer is None or not self.claimable:
             raise RemoteError(Denial.NO_BUTTON, "no offer is open")
-        enrolled = open_enrolment(
-            signed, mac, core.factory.claim_code, offer.nonce, core.factory.serial
-        )
+        enrolled = open_enrolment(signed, mac, core.factory.claim_code, offer.nonce, core.factory.serial)
         document = enrolled.document
         if document.shard != shard(document.lock_id):
             raise RemoteError(Denial.BAD_FORMAT, "a shard that is not the lock's")
@@ -138,5 +136,3 @@ class Enrolment:
 
 def _unbox(offer: _Offer, box: bytes, purpose: Box, lock_id: bytes) -> bytes:
     return unseal(offer.ecdh, box, box_info(purpose, lock_id))
-
-

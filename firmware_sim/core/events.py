@@ -141,6 +141,4 @@ class IdentityChanged:
     """The lock has been enrolled: links take their names and secrets anew (`Lock.identity`)."""
 
 
-Effect: TypeAlias = (
-    RadioSend | RadioClose | Publish | MoveBolt | SenseBolt | Advertise | IdentityChanged
-)
+Effect: TypeAlias = RadioSend | RadioClose | Publish | MoveBolt | SenseBolt | Advertise | IdentityChanged

@@ -60,13 +60,13 @@ class Flash:
         """The value last put under `key`, or None."""
         return self._values.get(key)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """All keys with a value."""
         return list(self._values)
 
     def put(self, values: Mapping[str, bytes | None]) -> None:
         """Write all of `values` in one record: after a power cut, all of them or none. None forgets."""
-        body = encode({key: value for key, value in values.items()})
+        body = encode(dict(values))
         if len(body) > RECORD_LIMIT:
             message = f"a record of {len(body)} bytes, limit {RECORD_LIMIT}"
             raise ValueError(message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from firmware_sim.core.rtc import Rtc
 from lockserver.protocol.access import ClockView, DoorView, Granted
 from lockserver.protocol.carried import CheckedDocument, DocumentKind
 from lockserver.protocol.claims import Claims, HolderClass
@@ -26,7 +27,6 @@ from lockserver.protocol.documents import (
 )
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.journal import What
-from firmware_sim.core.rtc import Rtc
 
 if TYPE_CHECKING:
     from firmware_sim.core.flash import Flash

@@ -101,7 +101,7 @@ class Lock:
         times = [self._flush_at, *(t for p in parts if (t := p.deadline) is not None)]
         return min(times)
 
-    def _dispatch(self, event: Event) -> None:  # noqa: C901 - one branch per event
+    def _dispatch(self, event: Event) -> None:
         match event:
             case RadioConnected(connection):
                 self._sessions.connected(connection)
@@ -132,9 +132,7 @@ class Lock:
         core = self._core
         if core.at.mono >= self._flush_at:
             self._flush_at = core.at.mono + FLUSH_MS
-            core.ring.flush(
-                at=core.now, uncertainty=core.rtc.uncertainty(core.at), uptime=core.uptime
-            )
+            core.ring.flush(at=core.now, uncertainty=core.rtc.uncertainty(core.at), uptime=core.uptime)
             core.note_time()
 
     # ---- what a person at the door, or the simulator's control, may see

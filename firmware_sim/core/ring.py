@@ -72,7 +72,7 @@ class Ring:
         self._entries = {}
         raw = self.flash.get(_HEAD)
         self.head = Head() if raw is None else _read_head(raw)
-        for key in self.flash.keys():
+        for key in self.flash.names():
             if key.startswith(_ENTRY) and key != _HEAD:
                 entry = read_entry(decode(self.flash.get(key) or b""))
                 self._entries[entry.number] = entry
@@ -100,9 +100,7 @@ class Ring:
         """Write an entry, and whatever is put `beside` it, in one record."""
         return self._write(what, how, at, uncertainty, subject, None, 1, beside or {})
 
-    def deny(
-        self, kind: Kind, *, at: int | None, uncertainty: int | None, uptime: int
-    ) -> Entry | None:
+    def deny(self, kind: Kind, *, at: int | None, uncertainty: int | None, uptime: int) -> Entry | None:
         """Write a denial, or count it if one alike was written less than `COALESCE` seconds ago."""
         if kind not in self._waiting and len(self._waiting) >= KINDS:
             kind = Kind(kind.how, kind.denial, None)
@@ -148,7 +146,7 @@ class Ring:
         denials = sum(1 for e in self._entries.values() if e.what is What.DENIED)
         return denials < SLOTS - RESERVED
 
-    def _write(  # noqa: PLR0913 - one parameter per field of the entry
+    def _write(
         self,
         what: What,
         how: How,

@@ -156,12 +156,12 @@ class Server:
             command = open_command(
                 data, held.identity.lock_id, held.identity.ecdh, held.trust.key_set.commanders
             )
-            if command.kind in ACTS and not acts:
-                raise RemoteError(Denial.UNSUPPORTED, "acts come over the broker")
         except RemoteError as error:
             core.deny(How.REMOTE, error.code)
             return
-        if command.kind in ACTS:
+        if command.kind in ACTS and not acts:
+            core.deny(How.REMOTE, Denial.UNSUPPORTED)
+        elif command.kind in ACTS:
             self._act(held, command, reply)
         elif isinstance(command.body, DocumentsBody):
             self._documents(held, command, command.body, reply)
@@ -252,9 +252,7 @@ class Server:
             held.rtc.ratchet(self._core.at, credential.claims.iat)
             operation = ACTS[command.kind]
             wish = self._wishes.read(body.wish, credential, operation, held.identity.lock_id, latest)
-            verdict = decide(
-                credential.claims, operation, held.clock(self._core.at), held.door()
-            )
+            verdict = decide(credential.claims, operation, held.clock(self._core.at), held.door())
             if isinstance(verdict, Denied):
                 raise RemoteError(verdict.denial, "decided")  # noqa: TRY301
             if self._acts.full:

@@ -58,6 +58,11 @@ class _Session:
     handshake: LockHandshake | None = None
     channel: Channel | None = None
     subject: bytes | None = None
+    parcels: int | None = None
+    """Parcels of our reports already given to this phone to carry; None: it takes none."""
+    opened: int = 0
+    told: int = 0
+    """Journal number up to which it has them."""
 
 
 class Sessions:
@@ -74,7 +79,10 @@ class Sessions:
     @property
     def deadline(self) -> int | None:
         """Milliseconds since boot at which to look again."""
-        return min((s.until for s in self._sessions.values()), default=None)
+        times = [s.until for s in self._sessions.values()]
+        if any(s.parcels is not None for s in self._sessions.values()):
+            times.append(self._core.at.mono)
+        return min(times, default=None)
 
     def connected(self, connection: int) -> None:
         """A phone is there."""
@@ -101,8 +109,10 @@ class Sessions:
             self._refuse(session, error.code)
 
     def tick(self) -> None:
-        """Look at the timers."""
+        """Look at the timers; give phones their next parcel."""
         now = self._core.at.mono
+        for session in [s for s in self._sessions.values() if s.parcels is not None]:
+            self._next_parcel(session)
         for session in [s for s in self._sessions.values() if now >= s.until]:
             if session.state is _State.HANDSHAKE:
                 self._refuse(session, Denial.TIMED_OUT)
@@ -224,15 +234,23 @@ class Sessions:
         session.channel = session.handshake.channel()
         session.state = _State.OPEN
         session.until = core.at.mono + IDLE_MS
-        if everything:
+        # One a tick from now on: sealing takes longer than a bolt, and M4 does not wait for it.
+        session.parcels = 0 if everything else None
+        session.opened = core.at.mono
+
+    def _next_parcel(self, session: _Session) -> None:
+        """First where we stand, then the journal, a parcel at a time."""
+        core = self._core
+        if session.parcels is None or core.at.mono <= session.opened:
+            return
+        if session.parcels == 0:
             self._report(session, core.hello())
-            after = 0
-            for _ in range(PARCELS):
-                entries = core.ring.batch(after, PARCEL_ENTRIES)
-                if not entries:
-                    break
-                self._report(session, JournalBatch(entries))
-                after = entries[-1].number
+        entries = core.ring.batch(session.told, PARCEL_ENTRIES) if session.parcels else ()
+        if entries:
+            self._report(session, JournalBatch(entries))
+            session.told = entries[-1].number
+        done = session.parcels >= PARCELS or (session.parcels and not entries)
+        session.parcels = None if done else session.parcels + 1
 
     def _parcel(self, session: _Session, channel: Channel, data: bytes) -> None:
         parcel = channel.unpack(data)

@@ -35,9 +35,7 @@ class Wishes:
 
     flash: Flash
 
-    def read(
-        self, raw: bytes, by: Credential, operation: Operation, lock_id: bytes, latest: float
-    ) -> Wish:
+    def read(self, raw: bytes, by: Credential, operation: Operation, lock_id: bytes, latest: float) -> Wish:
         """A wish of the credential's holder for this lock, operation and time, not yet used.
 
         `latest`: the latest that it can be now, Unix seconds. RemoteError: WISH_BAD, WISH_EXPIRED,
@@ -59,13 +57,13 @@ class Wishes:
     def record(self, wish: Wish, latest: float) -> Record:
         """What to put into flash before the wish is obeyed; what has expired is forgotten."""
         alive = self._alive(latest)
-        keys = (key for key in self.flash.keys() if key.startswith(_PREFIX))
+        keys = (key for key in self.flash.names() if key.startswith(_PREFIX))
         forgotten: Record = {key: None for key in keys if key not in alive}
         return forgotten | {_key(wish): encode(wish.not_after)}
 
     def _alive(self, latest: float) -> set[str]:
         alive = set()
-        for key in self.flash.keys():
+        for key in self.flash.names():
             if key.startswith(_PREFIX):
                 not_after = decode(self.flash.get(key) or b"\x00")
                 if isinstance(not_after, int) and not_after >= latest - REQUEST_SKEW:

@@ -16,8 +16,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bumble import att, hci
-from bumble.core import AdvertisingData, UUID
-from bumble.device import Device, DeviceConfiguration
+from bumble.core import UUID, AdvertisingData
+from bumble.device import (
+    AdvertisingEventProperties,
+    AdvertisingParameters,
+    AdvertisingType,
+    Device,
+    DeviceConfiguration,
+)
 from bumble.gatt import (
     GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
     Characteristic,
@@ -35,12 +41,12 @@ from lockserver.protocol.framing import Fragmenter, Reassembler
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from bumble.device import Connection
+    from bumble.device import AdvertisingSet, Connection
     from bumble.transport.common import TransportSink, TransportSource
 
     from firmware_sim.core.events import Event
 
-#: Phones at one door at once; a further one is hung up on, and tries again.
+#: Phones at one door at once; while they are there the door does not advertise, and a further one waits.
 CONNECTIONS_LIMIT = 4
 #: Fragments waiting for one slow peer. A parcel is at most 4 KiB: 4096 / 20 bytes, and some room.
 UNREAD_LIMIT = 512
@@ -95,10 +101,13 @@ class Peripheral:
         self._events = events
         self._interval = interval_ms
         self._peers: dict[int, _Peer] = {}
+        self._names: dict[Connection, int] = {}
+        self._last = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._advertisement = b""
         self._on = False
         self._advertising = asyncio.Lock()
+        self._set: AdvertisingSet | None = None
         config = DeviceConfiguration(name=name, address=address)
         self.device = Device(config=config, host=Host(source, sink))
         self._answer: Characteristic[bytes] = Characteristic(
@@ -120,8 +129,13 @@ class Peripheral:
 
     @classmethod
     def beside(
-        cls, controller: TransportSource, name: str, address: hci.Address, events: RadioEvents,
-        *, interval_ms: float = 20.0,
+        cls,
+        controller: TransportSource,
+        name: str,
+        address: hci.Address,
+        events: RadioEvents,
+        *,
+        interval_ms: float = 20.0,
     ) -> Peripheral:
         """A peripheral on a controller in this very process."""
         sink = AsyncPipeSink(controller)  # type: ignore[arg-type]
@@ -129,21 +143,29 @@ class Peripheral:
 
     async def start(self, advertisement: bytes) -> None:
         """Power the radio and advertise."""
+        self._advertisement = advertisement
         await self.device.power_on()
         self._on = True
-        await self.advertise(advertisement)
+        # One set for the radio's whole life, started again and never made anew: a set that is removed
+        # while somebody connects to it leaves him connected to nobody.
+        self._set = await self.device.create_advertising_set(
+            advertising_parameters=AdvertisingParameters(
+                advertising_event_properties=AdvertisingEventProperties.from_advertising_type(
+                    AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE
+                ),
+                primary_advertising_interval_min=self._interval,
+                primary_advertising_interval_max=self._interval,
+            ),
+            advertising_data=advertisement,
+            auto_start=True,
+        )
 
     async def advertise(self, advertisement: bytes) -> None:
         """Advertise `advertisement` (AD structures, at most 31 bytes) from now on."""
         self._advertisement = advertisement
         async with self._advertising:
-            if self._on:
-                await self.device.start_advertising(
-                    auto_restart=False,
-                    advertising_data=advertisement,
-                    advertising_interval_min=self._interval,
-                    advertising_interval_max=self._interval,
-                )
+            if self._on and self._set is not None:
+                await self._set.set_advertising_data(advertisement)
 
     async def stop(self) -> None:
         """Hang up on everybody and fall silent."""
@@ -153,8 +175,8 @@ class Peripheral:
         while self._tasks:  # not cancelled: an HCI command cut in the middle leaves the host waiting
             await asyncio.wait(self._tasks)
         async with self._advertising:
-            if self.device.powered_on:
-                await self.device.stop_advertising()
+            if self._set is not None:
+                await self._set.stop()
         await self.device.power_off()
 
     @property
@@ -166,6 +188,7 @@ class Peripheral:
         """The power went, and the controller with it: wait for none of its answers."""
         self._on = False
         self._peers.clear()
+        self._names.clear()
         for task in list(self._tasks):
             task.cancel()
 
@@ -209,47 +232,62 @@ class Peripheral:
         task.add_done_callback(self._tasks.discard)
 
     def _connected(self, link: Connection) -> None:
-        connection = int(link.handle)
+        if self.device.connections.get(link.handle) is not link:
+            self._spawn(self._advertise_again())  # it ended before we were told that it began
+            return
+        # Names of our own: the controller gives a handle out again at once, and what was meant for the
+        # last phone must not reach the next.
+        self._last += 1
+        connection = self._last
         self._peers[connection] = _Peer(link)
+        self._names[link] = connection
         link.on(link.EVENT_DISCONNECTION, lambda _reason: self._gone(connection))
         # A controller stops advertising when it is connected to; the next phone must be heard too.
-        self._spawn(self._advertise_again())
-        if len(self._peers) > CONNECTIONS_LIMIT:
-            self.close(connection)
-            return
+        if len(self._peers) < CONNECTIONS_LIMIT:
+            self._spawn(self._advertise_again())
         self._events.connected(connection, int(link.att_mtu))
 
     async def _advertise_again(self) -> None:
-        await self.advertise(self._advertisement)
+        async with self._advertising:
+            if self._on and self._set is not None:
+                await self._set.start()
 
     def _gone(self, connection: int) -> None:
-        if self._peers.pop(connection, None) is not None:
+        peer = self._peers.pop(connection, None)
+        if peer is not None:
+            self._names.pop(peer.link, None)
             self._events.disconnected(connection)
-            if self._on:
+            if len(self._peers) == CONNECTIONS_LIMIT - 1:
                 self._spawn(self._advertise_again())
 
+    def _peer(self, link: Connection | None) -> tuple[int, _Peer] | None:
+        name = None if link is None else self._names.get(link)
+        return None if name is None else (name, self._peers[name])
+
     def _subscribed(self, link: Connection, notify: bool, _indicate: bool) -> None:  # noqa: FBT001
-        peer = self._peers.get(int(link.handle))
-        if peer is None:
+        found = self._peer(link)
+        if found is None:
             return
+        connection, peer = found
         peer.subscribed = notify
         while notify and peer.unread:
-            self.send(int(link.handle), peer.unread.popleft())
+            self.send(connection, peer.unread.popleft())
 
     def _write(self, link: Connection | None, value: bytes) -> None:
-        if link is None:
+        found = self._peer(link)
+        if found is None:
             raise att.ATT_Error(ATT_REFUSED)
         try:
-            taken = self._events.received(int(link.handle), bytes(value))
+            taken = self._events.received(found[0], bytes(value))
         except Exception as error:
-            self.close(int(link.handle))
+            self.close(found[0])
             raise att.ATT_Error(att.ATT_UNLIKELY_ERROR_ERROR) from error
         if not taken:
             raise att.ATT_Error(ATT_REFUSED)
 
     def _read(self, link: Connection | None) -> bytes:
-        peer = None if link is None else self._peers.get(int(link.handle))
-        return peer.unread.popleft() if peer is not None and peer.unread else b""
+        found = self._peer(link)
+        return found[1].unread.popleft() if found is not None and found[1].unread else b""
 
 
 def _refuse_other_writes(attributes: Iterable[att.Attribute[Any]]) -> None:
@@ -363,8 +401,6 @@ class BleLink:
         """Advertise from now on."""
         self._advertised = advertisement(tag, claimable=claimable)
         if self._peripheral is not None and self._peripheral.on:
-            task = asyncio.get_running_loop().create_task(
-                self._peripheral.advertise(self._advertised)
-            )
+            task = asyncio.get_running_loop().create_task(self._peripheral.advertise(self._advertised))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -142,9 +142,7 @@ class MemoryLock:
     `said[connection]` are the messages to phones, `published` the reports to the broker.
     """
 
-    def __init__(
-        self, factory: FactoryIdentity, random: Random, *, settings: Settings | None = None
-    ) -> None:
+    def __init__(self, factory: FactoryIdentity, random: Random, *, settings: Settings | None = None) -> None:
         self._factory = factory
         self._random = random
         self._settings = settings or Settings(auto_lock=0)

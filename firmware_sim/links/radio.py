@@ -84,13 +84,27 @@ class QuietLink(LocalLink):
         """Deliver a connection request to its addressee and an advertisement to the listeners."""
         loop = asyncio.get_running_loop()
         if isinstance(packet, ll.ConnectInd):
-            peer = self._by_address.get(packet.advertiser_address)
-            if peer is not None:
-                loop.call_soon(peer.on_ll_advertising_pdu, packet)
+            loop.call_soon(self._connect, sender_controller, packet)
             return
         for controller in self._listeners:
             if controller is not sender_controller:
                 loop.call_soon(controller.on_ll_advertising_pdu, packet)
+
+    def _connect(self, initiator: Controller, packet: ll.ConnectInd) -> None:
+        """Deliver a connection request; one that nobody heard ends the initiator's connection.
+
+        bumble's initiator believes itself connected at once. An advertiser that has just fallen silent,
+        or was connected to by somebody quicker, never answers it: error 0x3E (Core Vol 1 Part F 2.58).
+        """
+        peer = self._by_address.get(packet.advertiser_address)
+        if peer is not None:
+            peer.on_ll_advertising_pdu(packet)
+            if packet.initiator_address in peer.le_connections:
+                return
+        connection = initiator.le_connections.get(packet.advertiser_address)
+        if connection is not None:
+            reason = hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR
+            initiator.on_le_disconnected(connection, reason)
 
     def send_ll_control_pdu(
         self, sender_address: hci.Address, receiver_address: hci.Address, packet: ll.ControlPdu
@@ -157,9 +171,7 @@ class RadioController(Controller):
         for advertising_set in self.advertising_sets.values():
             advertising_set.stop()
         for connection in list(self.le_connections.values()):
-            connection.send_ll_control_pdu(
-                ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
-            )
+            connection.send_ll_control_pdu(ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR))
         self.le_connections.clear()
         self._quiet.remove_controller(self)
         self.host = None
@@ -178,8 +190,7 @@ class _HciSocket(asyncio.Protocol):
         self._controller: RadioController | None = None
         self._parser = PacketParser(self)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         if self._ether.full:
             transport.abort()

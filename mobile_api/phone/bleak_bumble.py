@@ -8,12 +8,13 @@ a class is what bleak takes, so the radio is bound to the classes.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+import random
+from typing import TYPE_CHECKING, TypeVar
 
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient, NotifyCallback
 from bleak.backends.descriptor import BleakGATTDescriptor
-from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback, BaseBleakScanner
 from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDeviceNotFoundError, BleakError, BleakGATTProtocolError
 from bleak.uuids import normalize_uuid_str
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Seconds, at most, between tries to connect: with phones in a queue the door is busy now and then.
+WAIT = 0.05
 #: Bytes of opcode and handle before a written value.
 WRITE_HEAD = 3
 
@@ -64,10 +67,10 @@ class BumbleScanner(BaseBleakScanner):
 
     def __init__(
         self,
-        detection_callback: Any,
+        detection_callback: AdvertisementDataCallback | None,
         service_uuids: list[str] | None,
         scanning_mode: str,
-        **_kwargs: Any,
+        **_kwargs: object,
     ) -> None:
         super().__init__(detection_callback, service_uuids)
         self._active = scanning_mode == "active"
@@ -95,9 +98,7 @@ class BumbleScanner(BaseBleakScanner):
         if not self.is_allowed_uuid(data.service_uuids):
             return
         address = str(advertisement.address)
-        device = self.create_or_update_device(
-            address, address, data.local_name, advertisement.address, data
-        )
+        device = self.create_or_update_device(address, address, data.local_name, advertisement.address, data)
         self.call_detection_callbacks(device, data)
 
 
@@ -115,7 +116,9 @@ def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
             kinds.COMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
             kinds.INCOMPLETE_LIST_OF_128_BIT_SERVICE_CLASS_UUIDS,
         }:
-            services += [_uuid(core.UUID.from_bytes(value[i : i + 16])) for i in range(0, len(value) - 15, 16)]
+            services += [
+                _uuid(core.UUID.from_bytes(value[i : i + 16])) for i in range(0, len(value) - 15, 16)
+            ]
     return AdvertisementData(
         local_name=name,
         manufacturer_data=manufacturer,
@@ -128,7 +131,7 @@ def _advertisement_data(advertisement: Advertisement) -> AdvertisementData:
 
 
 def _uuid(uuid: core.UUID) -> str:
-    """bleak's form of a UUID: 36 lower-case characters."""
+    """Bleak's form of a UUID: 36 lower-case characters."""
     return normalize_uuid_str(uuid.to_hex_str("-").lower())
 
 
@@ -137,15 +140,22 @@ class BumbleClient(BaseBleakClient):
 
     radio: PhoneRadio
 
-    def __init__(self, address_or_ble_device: BLEDevice | str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        address_or_ble_device: BLEDevice | str,
+        *,
+        disconnected_callback: Callable[[], None] | None = None,
+        timeout: float = 30.0,
+        **_kwargs: object,
+    ) -> None:
         super().__init__(
             address_or_ble_device,
-            disconnected_callback=kwargs.get("disconnected_callback"),
-            timeout=float(kwargs.get("timeout") or 30.0),
+            disconnected_callback=disconnected_callback,
+            timeout=timeout,
         )
         self._connection: Connection | None = None
         self._peer: Peer | None = None
-        self._leaving = False
+        self._up = False
         self._subscribers: dict[int, Callable[[bytes], None]] = {}
 
     @property
@@ -163,38 +173,55 @@ class BumbleClient(BaseBleakClient):
         """Whether the link is up."""
         return self._connection is not None
 
-    async def connect(self, pair: bool, **_kwargs: Any) -> None:  # noqa: FBT001 - bleak's signature
+    async def connect(self, pair: bool, **_kwargs: object) -> None:  # noqa: FBT001 - bleak's signature
         """Connect, exchange the MTU, discover. Raises `BleakDeviceNotFoundError` on timeout."""
         if pair:
             message = "doors are not paired with: the handshake proves both sides"
             raise BleakError(message)
-        address = hci.Address(self.address.split("/")[0], hci.Address.RANDOM_DEVICE_ADDRESS)
-        self._leaving = False
-        try:
-            connection = await self.radio.device.connect_le(address, timeout=self._timeout)
-        except (core.TimeoutError, core.ConnectionError) as error:
-            raise BleakDeviceNotFoundError(self.address) from error
-        connection.on(connection.EVENT_DISCONNECTION, self._gone)
-        self._connection = connection
-        self._peer = Peer(connection)
         try:
             async with asyncio.timeout(self._timeout):
-                await self._lost(self._peer.request_mtu(gatt.WANTED_MTU))
-                self.services = await self._lost(self._discover(self._peer))
+                while True:
+                    try:
+                        await self._connect()
+                    except BleakError:
+                        # somebody was quicker, or the door had just fallen silent: it advertises again
+                        await self.disconnect()
+                        await asyncio.sleep(random.uniform(0, WAIT))  # noqa: S311 - keeps phones apart
+                    else:
+                        self._up = True
+                        return
+        except TimeoutError as error:
+            await self.disconnect()
+            raise BleakDeviceNotFoundError(self.address) from error
         except BaseException:
             await self.disconnect()
             raise
 
+    async def _connect(self) -> None:
+        address = hci.Address(self.address.split("/")[0], hci.Address.RANDOM_DEVICE_ADDRESS)
+        try:
+            connection = await self.radio.device.connect_le(address, timeout=self._timeout)
+        except (core.TimeoutError, core.ConnectionError) as error:
+            raise BleakDeviceNotFoundError(self.address) from error
+        if self.radio.device.connections.get(connection.handle) is not connection:
+            message = "the connection ended as it began"  # and its end was told before we could listen
+            raise BleakError(message)
+        connection.on(connection.EVENT_DISCONNECTION, self._gone)
+        self._connection = connection
+        self._peer = Peer(connection)
+        await self._lost(self._peer.request_mtu(gatt.WANTED_MTU))
+        self.services = await self._lost(self._discover(self._peer))
+
     async def disconnect(self) -> None:
         """Hang up."""
-        connection, self._leaving = self._connection, True
+        connection = self._connection
         if connection is not None:
             try:
                 await connection.disconnect()
             except (core.BaseBumbleError, asyncio.CancelledError):
                 self._gone(0)
 
-    async def pair(self, *_args: Any, **_kwargs: Any) -> None:
+    async def pair(self, *_args: object, **_kwargs: object) -> None:
         """Not offered."""
         raise NotImplementedError
 
@@ -202,42 +229,36 @@ class BumbleClient(BaseBleakClient):
         """Not offered."""
         raise NotImplementedError
 
-    async def read_gatt_char(
-        self, characteristic: BleakGATTCharacteristic, **_kwargs: Any
-    ) -> bytearray:
+    async def read_gatt_char(self, characteristic: BleakGATTCharacteristic, **_kwargs: object) -> bytearray:
         """Read a value."""
         return bytearray(await self._lost(self._live().read_value(characteristic.handle)))
 
-    async def read_gatt_descriptor(
-        self, descriptor: BleakGATTDescriptor, **_kwargs: Any
-    ) -> bytearray:
+    async def read_gatt_descriptor(self, descriptor: BleakGATTDescriptor, **_kwargs: object) -> bytearray:
         """Read a descriptor."""
         return bytearray(await self._lost(self._live().read_value(descriptor.handle)))
 
     async def write_gatt_char(
-        self, characteristic: BleakGATTCharacteristic, data: SizedBuffer, response: bool  # noqa: FBT001
+        self,
+        characteristic: BleakGATTCharacteristic,
+        data: SizedBuffer,
+        response: bool,  # noqa: FBT001
     ) -> None:
         """Write a value; with a response, longer than the MTU becomes a long write."""
         raw = bytes(data)
         if not response and len(raw) > self.mtu_size - WRITE_HEAD:
             message = f"{len(raw)} bytes do not fit a write without response"
             raise BleakError(message)
-        await self._lost(
-            self._live().write_value(characteristic.handle, raw, with_response=response)
-        )
+        await self._lost(self._live().write_value(characteristic.handle, raw, with_response=response))
 
-    async def write_gatt_descriptor(
-        self, descriptor: BleakGATTDescriptor, data: SizedBuffer
-    ) -> None:
+    async def write_gatt_descriptor(self, descriptor: BleakGATTDescriptor, data: SizedBuffer) -> None:
         """Write a descriptor."""
-        await self._lost(
-            self._live().write_value(descriptor.handle, bytes(data), with_response=True)
-        )
+        await self._lost(self._live().write_value(descriptor.handle, bytes(data), with_response=True))
 
     async def start_notify(
-        self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **_kwargs: Any
+        self, characteristic: BleakGATTCharacteristic, callback: NotifyCallback, **_kwargs: object
     ) -> None:
         """Subscribe."""
+
         def heard(value: bytes) -> None:
             callback(bytearray(value))
 
@@ -275,9 +296,10 @@ class BumbleClient(BaseBleakClient):
     def _gone(self, _reason: int) -> None:
         if self._connection is None:
             return
+        was_up, self._up = self._up, False
         self._connection = self._peer = None
         self._subscribers.clear()
-        if self._disconnected_callback is not None:
+        if was_up and self._disconnected_callback is not None:
             self._disconnected_callback()
 
     async def _discover(self, peer: Peer) -> BleakGATTServiceCollection:

@@ -36,9 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, required=True, help="the phone's key bundle")
     parser.add_argument("--radio", required=True, help="tcp:HOST:PORT of the radio")
     parser.add_argument("--lock", required=True, help="the lock's id (hex or UUID)")
-    parser.add_argument(
-        "--operation", choices=[o.name.lower() for o in Operation], default="unlock"
-    )
+    parser.add_argument("--operation", choices=[o.name.lower() for o in Operation], default="unlock")
     parser.add_argument(
         "--carry-nothing", action="store_true", help="bring the lock no documents, only the key"
     )

@@ -82,9 +82,7 @@ class Phone:
     async def enrol(self, server: Server, session_id: UUID) -> dict[str, Any]:
         """Bring this phone's keys to the account; they are `pending` until something proves them."""
         bundle = self.bundle
-        proof = self._request(
-            session_id.bytes, _ENROL, bundle.sign_public + bundle.ecdh_public
-        )
+        proof = self._request(session_id.bytes, _ENROL, bundle.sign_public + bundle.ecdh_public)
         answer = await server.post(
             "/phones",
             {
@@ -167,9 +165,7 @@ class Phone:
     def _door(self, pinned: DoorDocument, item: Mapping[str, Any]) -> StoredDoor:
         before = self.bundle.doors.get(pinned.lock_id)
         documents = {
-            name: unb64(item[name])
-            for name in ("revocation_list", "access_state", "time")
-            if item.get(name)
+            name: unb64(item[name]) for name in ("revocation_list", "access_state", "time") if item.get(name)
         }
         credential = item.get("credential")
         return StoredDoor(
@@ -240,5 +236,3 @@ class Phone:
             nonce=secrets.token_bytes(NONCE),
         )
         return sign_request(request, self.bundle.signer)
-
-

@@ -6,10 +6,9 @@ framing). This socket is the only one a phone needs at a door.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bumble import hci
 from bumble.device import Device, DeviceConfiguration
@@ -18,6 +17,7 @@ from bumble.transport.common import AsyncPipeSink
 from bumble.transport.tcp_client import open_tcp_client_transport
 
 if TYPE_CHECKING:
+    from bumble.controller import Controller
     from bumble.transport.common import Transport, TransportSink, TransportSource
 
 
@@ -46,17 +46,16 @@ class _CountingSink:
 
 
 class _CountingSource:
-    def __init__(self, source: Any, count: HciCount) -> None:
+    def __init__(self, source: TransportSource, count: HciCount) -> None:
         self._source = source
         self._count = count
-        self.terminated: asyncio.Future[None] = source.terminated
+        self.terminated = source.terminated
 
     def set_packet_sink(self, sink: TransportSink) -> None:
         self._source.set_packet_sink(_CountingSink(sink, self._count, "received"))
         # the source tells the host when the socket is lost, and looks for the host in its sink
-        if hasattr(self._source, "on_transport_lost"):
-            host: Any = sink
-            self._source.on_transport_lost = host.on_transport_lost
+        if hasattr(self._source, "on_transport_lost") and hasattr(sink, "on_transport_lost"):
+            self._source.on_transport_lost = sink.on_transport_lost
 
 
 class PhoneRadio:
@@ -91,7 +90,7 @@ class PhoneRadio:
         return radio
 
     @classmethod
-    async def beside(cls, controller: Any) -> PhoneRadio:
+    async def beside(cls, controller: Controller) -> PhoneRadio:
         """Use a bumble controller that lives in this process."""
         radio = cls(controller, AsyncPipeSink(controller))
         await radio.device.power_on()

@@ -32,7 +32,9 @@ class Witness:
     def note(self, event: str, arguments: tuple[Any, ...]) -> None:
         """The audit hook."""
         if event in _WATCHED:
-            where = arguments[1] if event in {"socket.connect", "socket.bind", "socket.sendto"} else arguments[0]
+            where = (
+                arguments[1] if event in {"socket.connect", "socket.bind", "socket.sendto"} else arguments[0]
+            )
             self.acts.append({"act": event.removeprefix("socket."), "where": _address(where)})
 
 

@@ -23,6 +23,7 @@ from firmware_sim.links.drive import Driver
 from firmware_sim.links.memory import MemoryMedium
 from firmware_sim.links.radio import Ether
 from lockserver.protocol.bolt import BoltState
+from lockserver.protocol.carried import SignedDocument
 from lockserver.protocol.enrolment import DoorKind, read_e3
 from lockserver.protocol.errors import AirCode, Denial, RemoteError
 from lockserver.protocol.handshake import M1
@@ -45,7 +46,7 @@ class Room:
     address: str = ""
     enrolled: Enrolled | None = None
 
-    def key(self, holder: Holder, *documents, **claims) -> DoorKey:
+    def key(self, holder: Holder, *documents: SignedDocument, **claims: object) -> DoorKey:
         assert self.enrolled is not None
         return DoorKey(
             self.enrolled.lock_id,
@@ -77,9 +78,7 @@ class Room:
             return read_e3(e3)
 
         self.driver.feed(ButtonPressed())
-        report = await claim(
-            self.radio, self.driver.factory.serial, self.site.holder().signer, at_the_server
-        )
+        report = await claim(self.radio, self.driver.factory.serial, self.site.holder().signer, at_the_server)
         assert self.enrolled is not None
         hello = self.site.open(self.enrolled, report).report
         assert isinstance(hello, Hello)
@@ -122,6 +121,7 @@ async def test_a_phone_claims_a_lock_and_a_tenant_opens_it(over_tcp: bool) -> No
         assert result.answer.code is AirCode.GRANTED
         assert result.answer.bolt is BoltState.UNLOCKED
         assert room.driver.mechanics.openings == 1
+        assert room.enrolled is not None
         reports = [room.site.open(room.enrolled, r).report for r in result.reports]
         entries = [e for r in reports if isinstance(r, JournalBatch) for e in r.entries]
         chain = verify_chain(Head(), entries)

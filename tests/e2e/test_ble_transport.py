@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from bleak import BleakClient, BleakScanner
+from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError, BleakGATTProtocolError
 
 from firmware_sim.links.ble import Peripheral, advertisement, static_address
@@ -69,7 +70,7 @@ async def phone(ether: Ether, *, over_tcp: bool) -> AsyncIterator[PhoneRadio]:
         await radio.close()
 
 
-async def find(radio: PhoneRadio, tag: bytes = TAG):
+async def find(radio: PhoneRadio, tag: bytes = TAG) -> BLEDevice:
     scanner, _ = backends(radio)
     wanted = gatt.beacon(tag, claimable=False)[2:]
     device = await BleakScanner.find_device_by_filter(
@@ -127,8 +128,8 @@ async def test_a_failing_write_is_answered_and_harms_nobody_else() -> None:
             for service in client.services:
                 for characteristic in service.characteristics:
                     declaration = characteristic.handle - 1
-                    with pytest.raises(Exception, match="(?i)write"):
-                        await client._backend._live().write_value(  # noqa: SLF001
+                    with pytest.raises(Exception, match=r"(?i)write"):
+                        await client._backend._live().write_value(  # type: ignore[attr-defined]
                             declaration, b"vandal", with_response=True
                         )
         async with BleakClient(device, backend=client_backend) as client:
@@ -162,8 +163,8 @@ async def test_a_phone_whose_process_dies_frees_the_door() -> None:
         radio = await PhoneRadio.open(f"tcp:{host}:{port}")
         _, client_backend = backends(radio)
         await BleakClient(await find(radio), backend=client_backend).connect()
-        assert radio._transport is not None  # noqa: SLF001
-        await radio._transport.close()  # noqa: SLF001
+        assert radio._transport is not None
+        await radio._transport.close()
         for _ in range(100):
             if "disconnected" in echo.events:
                 break
@@ -174,4 +175,4 @@ async def test_a_phone_whose_process_dies_frees_the_door() -> None:
 
 async def test_the_radio_listens_on_loopback_only() -> None:
     with pytest.raises(ValueError, match="loopback"):
-        await Ether().listen("0.0.0.0", 0)  # noqa: S104
+        await Ether().listen("0.0.0.0", 0)

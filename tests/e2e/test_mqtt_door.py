@@ -178,7 +178,7 @@ def is_done(command_id: bytes) -> Callable[[Report], bool]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_lock_says_hello_opens_on_command_and_its_journal_arrives(kind, tmp_path) -> None:
+async def test_a_lock_says_hello_opens_on_command_and_its_journal_arrives(kind: str, tmp_path: Path) -> None:
     async with place(kind, tmp_path) as here:
         bridge, site, lock = here.bridge, here.bridge.site, here.bridge.lock
         await bridge.until(lambda r: isinstance(r, Hello))
@@ -198,7 +198,7 @@ async def test_a_lock_says_hello_opens_on_command_and_its_journal_arrives(kind, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_L15_a_lock_whose_network_was_cut_opens_late_for_nobody(kind, tmp_path) -> None:
+async def test_L15_a_lock_whose_network_was_cut_opens_late_for_nobody(kind: str, tmp_path: Path) -> None:
     """The command waits at a hostile broker until the lock is back: delivered then, it opens nothing."""
     async with place(kind, tmp_path) as here:
         bridge, site, lock = here.bridge, here.bridge.site, here.bridge.lock
@@ -223,7 +223,7 @@ async def test_L15_a_lock_whose_network_was_cut_opens_late_for_nobody(kind, tmp_
         assert fresh.outcome is Outcome.DONE, "the honest one still opens"
 
 
-async def test_a_killed_broker_is_found_again_and_a_hello_says_where_we_stand(tmp_path) -> None:
+async def test_a_killed_broker_is_found_again_and_a_hello_says_where_we_stand(tmp_path: Path) -> None:
     async with place("nats", tmp_path) as here:
         assert isinstance(here.broker, NatsUnderTest)
         await here.bridge.until(lambda r: isinstance(r, Hello))

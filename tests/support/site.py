@@ -29,6 +29,8 @@ from lockserver.protocol.documents import (
     KeySet,
     RevocationList,
     TimeStatement,
+    Trust,
+    read_key_set,
     sign_access_state,
     sign_door,
     sign_key_set,
@@ -96,7 +98,7 @@ class Site:
 
     random: Random = field(default_factory=lambda: source(1))
     now: int = T0
-    certify: Callable[[bytes, bytes], bytes] = lambda _lock_id, _public: b"operational certificate"  # noqa: E731
+    certify: Callable[[bytes, bytes], bytes] = lambda _lock_id, _public: b"operational certificate"
     """The device CA: a certificate (DER) for (lock id, signing key)."""
 
     def __post_init__(self) -> None:
@@ -118,6 +120,9 @@ class Site:
             ),
             self.root,
         )
+
+    def trust(self) -> Trust:
+        return Trust(self.root.public, read_key_set(self.key_set, self.root.public))
 
     # ---- enrolment
 
@@ -248,9 +253,7 @@ class Site:
         return self.seal(lock, Command(self.random(16), kind, body))
 
     def seal(self, lock: Enrolled, command: Command) -> bytes:
-        return seal_command(
-            command, lock.lock_id, lock.ecdh_public, self.commander, private_key(self.random)
-        )
+        return seal_command(command, lock.lock_id, lock.ecdh_public, self.commander, private_key(self.random))
 
     def open(self, lock: Enrolled, data: bytes) -> Envelope:
         return open_report(data, lock.lock_id, self.report_key, lock.sign_public)
@@ -292,6 +295,4 @@ def burn(factory_seed: int = 99, serial: str = "LSIM-TEST-0000000001") -> Factor
         .not_valid_after(dt.datetime(2060, 1, 1, tzinfo=dt.UTC))
         .sign(key, hashes.SHA256())
     )
-    return FactoryIdentity(
-        serial, EcdsaSigner(key), certificate.public_bytes(Encoding.DER), random(16)
-    )
+    return FactoryIdentity(serial, EcdsaSigner(key), certificate.public_bytes(Encoding.DER), random(16))

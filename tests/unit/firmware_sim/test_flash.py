@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,9 @@ def replay(puts: list[dict[str, bytes | None]]) -> dict[str, bytes]:
 
 
 @given(PUTS, st.integers(0, 12), st.floats(0, 1))
-def test_a_power_cut_leaves_a_whole_prefix_of_the_puts(puts, at, share) -> None:
+def test_a_power_cut_leaves_a_whole_prefix_of_the_puts(
+    puts: list[dict[str, bytes | None]], at: int, share: float
+) -> None:
     medium = MemoryMedium()
     flash = Flash(medium)
     medium.cut = Cut(at, share)
@@ -40,7 +44,7 @@ def test_a_power_cut_leaves_a_whole_prefix_of_the_puts(puts, at, share) -> None:
         pass
     after = Flash(medium)
     medium.cut = None
-    held = {key: after.get(key) for key in after.keys()}  # noqa: SIM118
+    held = {key: after.get(key) for key in after.names()}
     assert held in (replay(puts[:done]), replay(puts[: done + 1]))
     after.put({"again": b"works"})
     assert Flash(medium).get("again") == b"works"
@@ -60,7 +64,7 @@ def test_a_torn_write_that_were_trusted_would_be_seen() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_full_bank_is_swapped_without_losing_anything(share) -> None:
+def test_a_full_bank_is_swapped_without_losing_anything(share: float) -> None:
     medium = MemoryMedium()
     flash = Flash(medium)
     flash.put({"kept": b"k" * 100})
@@ -74,13 +78,17 @@ def test_a_full_bank_is_swapped_without_losing_anything(share) -> None:
     while len(medium.bank) < BANK - 1100:
         flash.put({"filler": b"z" * 1000})
     medium.cut = Cut(0, share)
-    with pytest.raises(PowerCutError):
+
+    def fill() -> None:
         for _ in range(3):
             flash.put({"filler": b"y" * 1000})
+
+    with pytest.raises(PowerCutError):
+        fill()
     assert Flash(medium).get("kept") == b"k" * 100
 
 
-def test_a_file_survives_its_process_and_keeps_its_secrets(tmp_path) -> None:
+def test_a_file_survives_its_process_and_keeps_its_secrets(tmp_path: Path) -> None:
     path = tmp_path / "flash" / "lock.bin"
     medium = FileMedium(path)
     Flash(medium).put({"key": b"secret"})

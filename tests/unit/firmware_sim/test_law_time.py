@@ -271,14 +271,14 @@ def test_L15_command_and_time_held_back_together_open_nothing() -> None:
     assert both_held_back(Desk(), lambda: None) == 0
 
 
-def test_L15_mutant_a_lock_that_waits_for_the_time_for_ever_opens_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_L15_mutant_a_lock_that_waits_for_the_time_for_ever_opens_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def loosen() -> None:
         monkeypatch.setattr(server_room, "TIME_ROUND_TRIP", 10**6)
         monkeypatch.setattr(rtc_room, "TIME_ROUND_TRIP", 10**6)
         whole = Rtc.bound
         # asks like the true lock, but once an answer came takes it for fresh
-        monkeypatch.setattr(
-            Rtc, "bound", lambda self, at: 0.0 if self._bound > 10 else whole(self, at)
-        )
+        monkeypatch.setattr(Rtc, "bound", lambda self, at: 0.0 if self._bound > 10 else whole(self, at))
 
     assert both_held_back(Desk(), loosen) > 0

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from firmware_sim.core import held as held_room
-from firmware_sim.core import sessions
+from firmware_sim.core.backoff import BackOff
 from firmware_sim.core.events import BrokerMessage, RadioConnected, RadioMessage
 from firmware_sim.core.held import Held
 from lockserver.protocol.access import Operation
@@ -78,7 +78,9 @@ def test_a_gate_notices_nothing_of_a_turnover() -> None:
 def test_an_epoch_may_not_skip_ahead() -> None:
     desk = Desk()
     tenant = desk.site.holder()
-    assert code(desk.open(tenant, desk.site.credential(desk.enrolled, tenant, epoch=10_000))) is AirCode.DENIED
+    assert (
+        code(desk.open(tenant, desk.site.credential(desk.enrolled, tenant, epoch=10_000))) is AirCode.DENIED
+    )
     assert code(desk.open(tenant, desk.site.credential(desk.enrolled, tenant, epoch=1))) is AirCode.GRANTED
 
 
@@ -247,7 +249,7 @@ def test_L06_failures_cost_those_who_fail_and_a_power_cut_does_not_help() -> Non
 
 
 def test_L06_mutant_without_a_back_off_the_refusal_comes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions.BackOff, "failed", lambda *_: 0)
+    monkeypatch.setattr(BackOff, "failed", lambda *_: 0)
     assert held_back(Desk()) == 0
 
 
@@ -282,6 +284,7 @@ def test_L01_no_bytes_from_radio_or_broker_break_the_lock(messages: list[bytes |
     connection = 10_000 + desk.lock.medium.writes
     desk.lock.feed(RadioConnected(connection))
     for message in messages:
+        data: bytes
         if message == "m1":
             data = phone.hello() if phone.state.value == "start" else b"\x01\x01"
         elif message == "m3":
@@ -289,8 +292,8 @@ def test_L01_no_bytes_from_radio_or_broker_break_the_lock(messages: list[bytes |
         elif message == "e1":
             data = b"\x10\x01" + tenant.public
         else:
+            assert isinstance(message, bytes)
             data = message
-        assert isinstance(data, bytes)
         desk.lock.feed(RadioMessage(connection, data))
         desk.lock.feed(BrokerMessage(data))
     assert desk.lock.on

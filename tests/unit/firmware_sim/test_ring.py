@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from firmware_sim.core.flash import Flash
 from firmware_sim.core.ring import COALESCE, RESERVED, SLOTS, Kind, Ring
 from firmware_sim.links.memory import MemoryMedium
@@ -71,12 +73,18 @@ def test_L53_a_full_ring_takes_the_opening_and_shows_the_gap() -> None:
     assert chain.head == ring.head
 
 
-def test_L53_mutant_a_ring_without_reserved_slots_would_lose_openings(monkeypatch) -> None:
+def test_L53_mutant_a_ring_without_reserved_slots_would_lose_openings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Ring, "_room_for_denial", lambda self: True)
-    monkeypatch.setattr(Ring, "_evict", lambda self: None if len(self._entries) < SLOTS else min(self._entries))
+    monkeypatch.setattr(
+        Ring, "_evict", lambda self: None if len(self._entries) < SLOTS else min(self._entries)
+    )
     ring = Ring(Flash(MemoryMedium()))
     opened(ring, RESERVED)
     for second in range(3000):
-        ring.deny(Kind(How.BLE, Denial.REVOKED, second.to_bytes(16, "big")), at=1, uncertainty=1, uptime=second)
+        ring.deny(
+            Kind(How.BLE, Denial.REVOKED, second.to_bytes(16, "big")), at=1, uncertainty=1, uptime=second
+        )
         ring.flush(at=1, uncertainty=1, uptime=second)
     assert sum(e.what is What.UNLOCKED for e in ring.held) < RESERVED

@@ -35,7 +35,7 @@ def test_an_attested_clock_tells_the_time_for_a_while() -> None:
 
 
 @pytest.mark.parametrize(("chip", "timer"), [(0.5, 1.0), (0.9, 1.0), (1.0, 0.5), (1.1, 1.0), (0.0, 1.0)])
-def test_one_slow_or_fast_oscillator_ends_the_attestation(chip, timer) -> None:
+def test_one_slow_or_fast_oscillator_ends_the_attestation(chip: float, timer: float) -> None:
     rtc = attested()
     assert rtc.bound(at(600, chip_rate=chip, timer_rate=timer)) is None
 
