@@ -25,10 +25,10 @@ async def examine(story: Story) -> None:
         findings = await _drained(story)
         step.check(not findings, "no breach: duties, commands, journals, receipts, ledger, audit chain",
                    findings=[str(one) for one in findings])  # fmt: skip
-    await look_for_numbers(story)
+    await _look_for_numbers(story)
 
 
-async def look_for_numbers(story: Story) -> None:
+async def _look_for_numbers(story: Story) -> None:
     """Search everything of ours for the tenants' numbers and names in clear (L-31)."""
     async with story.stage.step("Nobody's ID number or name stands in clear anywhere of ours") as step:
         site = story.world.site

@@ -35,13 +35,14 @@ async def open_offline(story: Story) -> None:
                 f"{role[-1].upper()}: keys for {' and '.join(held)}",
                 withheld=withheld,
             )
-    async with stage.step("All roles, the database and the broker are stopped") as step:
+    ours = story.world.site.own_servers
+    async with stage.step(f"{_listed('All roles', *ours)} are stopped") as step:
         before = story.world.site.supervisor.names
         await story.world.site.stop_servers()
         left = story.world.site.supervisor.names
         step.check(
             not {"api", "issuer", "bridge"} & set(left),
-            f"stopped {', '.join(name for name in before if name not in left)}, postgres, broker",
+            f"stopped {', '.join([*(name for name in before if name not in left), *ours])}",
         )
     try:
         for name in ("gate", "room 1"):
@@ -49,9 +50,13 @@ async def open_offline(story: Story) -> None:
     finally:
         async with stage.step("The servers come back, in order") as step:
             await story.world.site.start_servers()
-            step.saw("database, broker, issuer, verify, bridge, relay, jobs, api")
+            step.saw(", ".join([*ours, "issuer, verify, bridge, relay, jobs, api"]))
     for name in ("gate", "room 1"):
         await _journal_arrives(story, name)
+
+
+def _listed(*names: str) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if names[1:] else names[0]
 
 
 async def opened_offline(story: Story, player: Player, name: str, *, bare: bool = False) -> dict[str, Any]:

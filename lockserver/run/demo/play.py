@@ -10,7 +10,7 @@ import time
 import traceback
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lockserver.db.embedded import EmbeddedPostgresError
 from lockserver.mqtt.embedded import EmbeddedNatsError
@@ -28,6 +28,9 @@ from lockserver.run.demo.world import World
 from lockserver.run.installation import InstallationError, Wanted, open_installation
 from lockserver.run.supervisor import ProgramError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 STORY_FAILED = 1
 
 
@@ -39,14 +42,17 @@ def play(
     as_json: bool,
     database_url: str | None = None,
     broker_url: str | None = None,
+    broker_files: Mapping[str, Path] | None = None,
 ) -> int:
     """Play the story on an installation below `data`; the answer is the exit status.
 
+    `broker_files`: `broker_ca`, `broker_certificate`, `broker_key`, for an `mqtts://` broker.
     Faults of set-up are one line on stderr that names the cure.
     """
     data = data.absolute()
     stage = Stage(json_lines=as_json)
-    wanted = Wanted(data=data, port=port, database_url=database_url, broker_url=broker_url)
+    extra = {name: str(path) for name, path in (broker_files or {}).items()}
+    wanted = Wanted(data=data, port=port, database_url=database_url, broker_url=broker_url, extra=extra)
     try:
         return asyncio.run(_play(wanted, stage, once=once))
     except (InstallationError, ProgramError, EmbeddedPostgresError, EmbeddedNatsError) as fault:
