@@ -55,7 +55,22 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--broker-url", help="mqtt:// or mqtts:// of your own broker, in place of the embedded one"
     )
+    demo.add_argument(
+        "--broker-ca", type=Path, metavar="PEM", help="with mqtts://: who signed the broker's certificate"
+    )
+    demo.add_argument(
+        "--broker-certificate", type=Path, metavar="PEM", help="with mqtts://: the bridge's own"
+    )
+    demo.add_argument("--broker-key", type=Path, metavar="PEM", help="with mqtts://: the bridge's own")
     demo.set_defaults(run=_demo)
+
+    broker = commands.add_parser("mosquitto", help="write what a mosquitto of your own needs to serve a site")
+    broker.add_argument(
+        "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
+    )
+    broker.add_argument("--host", default="127.0.0.1", help="where it will listen; default: %(default)s")
+    broker.add_argument("--port", type=int, default=8883, help="default: %(default)s")
+    broker.set_defaults(run=_mosquitto)
 
     sim = commands.add_parser("sim", help="simulated locks", add_help=False)
     sim.set_defaults(run=_sim, passes_on=True)
@@ -139,7 +154,30 @@ def _demo(given: argparse.Namespace) -> int:
         as_json=given.json,
         database_url=given.database_url,
         broker_url=given.broker_url,
+        broker_files={
+            name: value.absolute()
+            for name in ("broker_ca", "broker_certificate", "broker_key")
+            if (value := getattr(given, name)) is not None
+        },
     )
+
+
+def _mosquitto(given: argparse.Namespace) -> int:
+    from lockserver.keys.files import KeyFileError
+    from lockserver.run.own_broker import make_own_broker
+
+    try:
+        print(make_own_broker(given.data.absolute(), host=given.host, port=given.port))
+    except KeyFileError as error:
+        print(error, file=sys.stderr)
+        return os.EX_CONFIG
+    except OSError as error:
+        print(
+            f"cannot write {error.filename} ({error.strerror}): choose another folder, --data DIR",
+            file=sys.stderr,
+        )
+        return os.EX_CONFIG
+    return 0
 
 
 def _sim(_given: argparse.Namespace, rest: list[str]) -> int:

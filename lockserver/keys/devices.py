@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
@@ -58,13 +59,38 @@ def sign_leaf(
 ) -> x509.Certificate:
     """Return a client certificate of `public` (65-byte point) under `common_name`."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    builder = _builder(subject, ca.subject, parse_public(public), now, life)
+    return _sign(builder, ExtendedKeyUsageOID.CLIENT_AUTH, ca_key)
+
+
+def sign_server_leaf(
+    host: str, public: bytes, ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, now: datetime
+) -> x509.Certificate:
+    """Return a server certificate of `public` for `host`, a name or an address.
+
+    Its usage keeps the two kinds apart: no lock's certificate can pose as the broker's.
+    """
+    name: x509.GeneralName
+    try:
+        name = x509.IPAddress(ip_address(host))
+    except ValueError:
+        name = x509.DNSName(host)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    builder = _builder(subject, ca.subject, parse_public(public), now, DEVICE_LIFE)
+    builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+    return _sign(builder, ExtendedKeyUsageOID.SERVER_AUTH, ca_key)
+
+
+def _sign(
+    builder: x509.CertificateBuilder, usage: x509.ObjectIdentifier, ca_key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
-        _builder(subject, ca.subject, parse_public(public), now, life)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        .add_extension(authority, critical=False)
         .sign(ca_key, hashes.SHA256())
-    )  # fmt: skip
+    )
 
 
 def _builder(
@@ -101,6 +127,14 @@ class DeviceCa:
         """Return the lock's operational certificate in DER, common name = lock id in hex."""
         leaf = sign_leaf(lock_id.hex, sign_public, self.certificate, self._key, now)
         return leaf.public_bytes(Encoding.DER)
+
+    def issue_client(self, name: str, public: bytes, now: datetime) -> bytes:
+        """Return the certificate (PEM) of a client of the broker that is no lock: a bridge."""
+        return sign_leaf(name, public, self.certificate, self._key, now).public_bytes(Encoding.PEM)
+
+    def issue_server(self, host: str, public: bytes, now: datetime) -> bytes:
+        """Return the certificate (PEM) of the broker at `host`."""
+        return sign_server_leaf(host, public, self.certificate, self._key, now).public_bytes(Encoding.PEM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 WATCH_S = 0.5
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}  # where a URL names none
 
 
 class InstallationError(RuntimeError):
@@ -113,6 +114,15 @@ class Installation:
     def database_url(self, role: Role) -> str:
         """The database as this role sees it."""
         return role_url(self.superuser_url, role.value, self._passwords[role.value])
+
+    @property
+    def own_servers(self) -> list[str]:
+        """The servers that are ours to stop; one that was given by URL is not."""
+        ours = {
+            "the database": self.wanted.database_url is None,
+            "the broker": self.wanted.broker_url is None,
+        }
+        return [name for name, here in ours.items() if here]
 
     @property
     def sms_file(self) -> Path:
@@ -189,7 +199,7 @@ class Installation:
         arguments = [
             "sim", "--data", str(crate), "--locks", str(self.wanted.locks),
             "--radio", f"tcp:127.0.0.1:{free_port()}", "--control", str(free_port()),
-            "--broker", f"{broker.hostname}:{broker.port or 1883}",
+            "--broker", f"{broker.hostname}:{broker.port or MQTT_PORTS[broker.scheme]}",
         ]  # fmt: skip
         given = {**_given_for(self.wanted.broker_url), **self.wanted.extra}
         if "broker_ca" in given:
@@ -319,6 +329,7 @@ def open_installation(wanted: Wanted) -> Installation:
             raise InstallationError(
                 f"{option} must start with {' or '.join(sorted(schemes))}:// and name a host"
             )
+    _check_broker_files(wanted)
     try:
         data.mkdir(parents=True, exist_ok=True)
         data.chmod(
@@ -332,6 +343,19 @@ def open_installation(wanted: Wanted) -> Installation:
             f"cannot write {error.filename or data} ({error.strerror}): choose another folder, --data DIR"
         ) from None
     return Installation(wanted, passwords, Supervisor(data / "logs"))
+
+
+def _check_broker_files(wanted: Wanted) -> None:
+    """A broker with TLS needs certificates that can be read. Raises InstallationError."""
+    given = {**_given_for(wanted.broker_url), **wanted.extra}
+    if wanted.broker_url and urlsplit(wanted.broker_url).scheme == "mqtts" and "broker_ca" not in given:
+        raise InstallationError("--broker-url mqtts://… needs --broker-ca PEM: who signed its certificate")
+    for name in ("broker_ca", "broker_certificate", "broker_key"):
+        option = f"--{name.replace('_', '-')}"
+        if name in given and not wanted.broker_url:
+            raise InstallationError(f"{option} belongs to a broker of your own: add --broker-url mqtts://…")
+        if name in given and not os.access(given[name], os.R_OK):
+            raise InstallationError(f"{option}: {given[name]} cannot be read")
 
 
 def _given_for(broker_url: str | None) -> dict[str, str]:
