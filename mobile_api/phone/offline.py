@@ -57,9 +57,7 @@ async def _run(arguments: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     started = time.perf_counter()
     try:
         operation = Operation[arguments.operation.upper()]
-        if arguments.carry_nothing:
-            phone.forget_documents()
-        visit = await phone.open(radio, lock_id, operation=operation)
+        visit = await phone.open(radio, lock_id, operation=operation, carry=not arguments.carry_nothing)
         answer |= {
             "ok": visit.opened,
             "code": visit.answer.code.word,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
@@ -207,21 +208,21 @@ class Phone:
         *,
         operation: Operation = Operation.UNLOCK,
         collect: bool = True,
+        carry: bool = True,
     ) -> Visit:
-        """Open a door (or ask something else of it) and keep what it gave us to carry."""
+        """Open a door (or ask something else of it) and keep what it gave us to carry.
+
+        Without `carry` no document is brought to the lock: it decides by what it holds.
+        """
         key = self.bundle.door_key(lock_id)
+        if not carry:
+            key = replace(key, documents=())
         result = await visit(radio, key, self.bundle.signer, operation=operation, collect=collect)
         door = self.bundle.doors[lock_id]
         door.nonce = result.info.time_nonce
         self.bundle.reports += [(lock_id, report) for report in result.reports]
         self.save()
         return result
-
-    def forget_documents(self) -> None:
-        """Carry nothing in to any lock until the next sync: only the keys stay."""
-        self.bundle.key_set = None
-        for door in self.bundle.doors.values():
-            door.documents = {}
 
     def carried(self, lock_id: bytes) -> tuple[SignedDocument, ...]:
         """The documents that this phone would carry to a door."""

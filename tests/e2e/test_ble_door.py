@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from bumble import hci
 
 from firmware_sim.core.core import Settings
 from firmware_sim.core.events import ButtonPressed, Effect, Event, RadioMessage
@@ -35,6 +36,9 @@ from mobile_api.phone.errors import RefusedError
 from mobile_api.phone.phone import Phone
 from mobile_api.phone.radio import PhoneRadio
 from tests.support.site import Enrolled, Holder, Site, burn
+
+ACL_VALUE = 12
+"""Bytes before an attribute value: H4 1, ACL 4, L2CAP 4, ATT opcode and handle 3."""
 
 
 @dataclass
@@ -164,6 +168,54 @@ async def test_a_phone_in_a_process_of_its_own_opens_with_no_socket_but_the_radi
         assert said["hci_packets"] > 50
         again = Phone.load(tmp_path / "phone.json")
         assert again.bundle.reports, "it carried the journal out"
+        assert room.driver.lock is not None
+        held = room.driver.lock.held
+        assert held is not None
+        assert held.list_number == 1, "and the list in"
+
+
+async def test_a_phone_that_carries_nothing_leaves_the_lock_as_it_was() -> None:
+    async with a_room(over_tcp=False) as room:
+        await room.enrol()
+        assert room.enrolled is not None
+        phone = Phone.fresh()
+        phone.take(room.kit(Holder(phone.bundle.signing, room.site.random(16))))
+        assert (await phone.open(room.radio, room.enrolled.lock_id, carry=False)).opened
+        assert room.driver.lock is not None
+        held = room.driver.lock.held
+        assert held is not None
+        assert held.list_number == 0
+
+
+async def test_a_listener_on_the_radio_learns_neither_key_nor_holder() -> None:
+    async with a_room(over_tcp=False) as room:
+        await room.enrol()
+        assert room.enrolled is not None
+        heard: list[bytes] = []
+        for controller in room.ether.link.controllers:
+            whole = controller.on_hci_packet
+
+            def listen(packet: Any, whole: Any = whole) -> None:
+                heard.append(bytes(packet))
+                whole(packet)
+
+            controller.on_hci_packet = listen  # type: ignore[method-assign]
+        tenant = room.site.holder()
+        key = room.key(tenant)
+        assert (await visit(room.radio, key, tenant.signer)).opened
+        # ATT cuts messages into fragments; a secret may lie across two, so look for parts of it
+        acl = b"".join(packet[ACL_VALUE:] for packet in heard if packet[0] == hci.HCI_ACL_DATA_PACKET)
+        assert b"\x01\x01\x04" in acl, "M1 in clear: the listener does hear them"
+        secrets = {
+            "credential": key.credential[60:],
+            "holder's key": tenant.public[1:],
+            "pseudonym": tenant.subject,
+            "lock id": room.enrolled.lock_id,
+            "lock's key": room.enrolled.sign_public[1:],
+        }
+        for name, secret in secrets.items():
+            parts = [secret[at : at + 8] for at in range(len(secret) - 7)]
+            assert not [part for part in parts if part in acl], name
 
 
 async def test_a_phone_that_phones_home_would_be_seen(tmp_path: Path) -> None:
