@@ -15,7 +15,12 @@ from pathlib import Path
 
 from bench.report import Figure, emit, p50, percentile, table
 from lockserver.domain.identity import FIELD_NAMES, IdentityFields
-from lockserver.run.specimen.dataset import PhotographedCard, photographed_card, photographed_cards
+from lockserver.run.specimen.dataset import (
+    PhotographedCard,
+    Roughness,
+    photographed_card,
+    photographed_cards,
+)
 from mobile_api.verify.document import CardReader
 
 _TODAY = date(2025, 11, 1)  # the specimens' today: the same cards at every run
@@ -83,7 +88,8 @@ def _measure(
 def _turned_cards(count: int) -> Iterator[PhotographedCard]:
     for seed in range(1, count + 1):
         for quarter_turns in (1, 2, 3):
-            yield photographed_card(seed, "mild", today=_TODAY, quarter_turns=quarter_turns)
+            roughness: Roughness = "mild" if seed % 2 else "harsh"
+            yield photographed_card(seed, roughness, today=_TODAY, quarter_turns=quarter_turns)
 
 
 def _from_folder(folder: Path) -> Iterator[PhotographedCard]:
