@@ -43,7 +43,7 @@ def test_only_the_named_step_is_taken_again(state: str) -> None:
     assert case.takes_image("back", BOTH, NOW).active_at == NOW
     for other in ("front", "selfie"):
         with pytest.raises(CaseStateError):
-            case.takes_image(other, BOTH, NOW)  # type: ignore[arg-type]
+            case.takes_image(other, BOTH, NOW)
 
 
 def test_tries_are_counted_per_step() -> None:
