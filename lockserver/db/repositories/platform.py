@@ -1,17 +1,34 @@
 """Idempotency, audit, and the outbox's way in."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.app.ports.rows import Answer, Outgoing
+from lockserver.db.connection import driver
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import AuditRow, IdempotencyRow, OutboxRow, table_of
 from lockserver.domain.errors import IdempotencyMismatchError, IdempotencyRunningError
 
 _idempotency = table_of(IdempotencyRow)
 _audit = table_of(AuditRow)
+
+
+_BEGIN: Final = """
+WITH tried AS MATERIALIZED (
+       SELECT pg_try_advisory_xact_lock(hashtextextended(%(name)s, 36)) AS held),
+     known AS MATERIALIZED (
+       SELECT i.route, i.body_hash, i.state, i.status, i.headers, i.response
+         FROM idempotency i, tried
+        WHERE tried.held AND i.caller = %(caller)s AND i.key = %(key)s),
+     made AS (
+       INSERT INTO idempotency (caller, key, route, body_hash)
+       SELECT %(caller)s, %(key)s, %(route)s, %(body_hash)s FROM tried
+        WHERE tried.held AND NOT EXISTS (SELECT FROM known)
+       ON CONFLICT DO NOTHING RETURNING 1)
+SELECT tried.held, EXISTS (SELECT FROM made), known.* FROM tried LEFT JOIN known ON true
+"""
 
 
 class Idempotency:
@@ -27,35 +44,32 @@ class Idempotency:
         self.connection = connection
 
     async def begin(self, caller: str, key: str, route: str, body_hash: bytes) -> Answer | None:
-        """Claim the key, or return the stored answer."""
+        """Claim the key, or return the stored answer: one statement, since a person waits."""
+        raw = await driver(self.connection)
         # One lock per (caller, key); 64 bits of a hash: a chance meeting says "running", no worse.
-        held = await self.connection.scalar(
-            select(func.pg_try_advisory_xact_lock(func.hashtextextended(f"{caller}\x1f{key}", 36)))
-        )
-        if not held:
-            raise IdempotencyRunningError
-        row = (
-            await self.connection.execute(
-                select(
-                    _idempotency.c.route,
-                    _idempotency.c.body_hash,
-                    _idempotency.c.state,
-                    _idempotency.c.status,
-                    _idempotency.c.headers,
-                    _idempotency.c.response,
-                ).where(_idempotency.c.caller == caller, _idempotency.c.key == key)
-            )
-        ).first()
-        if row is None:
-            await self.connection.execute(
-                insert(_idempotency).values(caller=caller, key=key, route=route, body_hash=body_hash)
-            )
-            return None
-        if row.route != route or row.body_hash != body_hash:
+        values = {
+            "name": f"{caller}\x1f{key}",
+            "caller": caller,
+            "key": key,
+            "route": route,
+            "body_hash": body_hash,
+        }
+        while True:
+            row = await (await raw.execute(_BEGIN, values)).fetchone()
+            held, made, *known = row or (False, False)
+            if not held:
+                raise IdempotencyRunningError
+            if made:
+                return None
+            if known[0] is not None:
+                break
+            # The first ended between this statement's snapshot and its lock: look once more.
+        known_route, known_hash, state, status, headers, response = known
+        if known_route != route or known_hash != body_hash:
             raise IdempotencyMismatchError
-        if row.state != "done":
+        if state != "done":
             raise IdempotencyRunningError
-        return Answer(row.status, row.headers or {}, row.response or b"")
+        return Answer(status, headers or {}, response or b"")
 
     async def finish(self, caller: str, key: str, answer: Answer) -> None:
         """Store the answer with the effect, in one transaction."""
