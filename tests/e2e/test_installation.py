@@ -21,6 +21,7 @@ from lockserver.main import main
 from lockserver.ports import free_port
 from lockserver.run.installation import Installation, Wanted, open_installation
 from lockserver.settings import SERVING, Role
+from tests.support.processes import left_behind, processes_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,28 +53,8 @@ def data() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def processes_about(data: Path) -> dict[int, str]:
-    """Every process whose command line or environment names the data folder."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
-            continue
-        try:
-            told = (entry / "cmdline").read_bytes() + b"\0" + (entry / "environ").read_bytes()
-            state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
-        except OSError:
-            continue
-        if os.fsencode(data) in told and state != "Z":
-            found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-    return found
-
-
 async def nothing_left(data: Path) -> None:
-    for _ in range(300):
-        if not processes_about(data):
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(processes_about(data))
+    assert await asyncio.to_thread(left_behind, data) == {}
 
 
 async def healthy(site: Installation) -> bool:
