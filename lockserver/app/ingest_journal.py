@@ -79,8 +79,7 @@ def acknowledge(world: Bridging, kept: Kept, now: datetime) -> bool:
 async def _ingest(world: Bridging, work: UnitOfWork, batches: Sequence[Batch], now: datetime) -> Ingested:
     held = await work.lock_states.hold_all([batch.lock.id for batch in batches])
     states = {status.lock_id: status for status in held}
-    lines: list[JournalLine] = []
-    fresh: list[tuple[Batch, list[JournalLine]]] = []
+    lines: list[tuple[JournalLine, bytes]] = []
     kept: dict[UUID, Kept] = {}
     asked: dict[UUID, Lock] = {}
     for batch in batches:
@@ -91,16 +90,13 @@ async def _ingest(world: Bridging, work: UnitOfWork, batches: Sequence[Batch], n
         chain = verify_chain(_head(status), batch.entries)
         if chain.flaws:
             await _record_flaws(work, batch, chain)
-        new = [_line(batch, entry, now) for entry in chain.accepted]
-        lines += new
-        fresh.append((batch, new))
+        lines += [(_line(batch, entry, now), batch.evidence) for entry in chain.accepted]
         states[batch.lock.id] = _advanced(status, batch, chain.head, now)
         if not _forked(chain):
             kept[batch.lock.id] = Kept(batch.lock, chain.head)
-    await work.journals.append(lines)
-    await work.lock_states.save_all(list(states.values()))
-    for batch, new in fresh:
-        await settle_by_journal(work, batch.lock.id, new, batch.evidence, now)
+    await work.journals.append([line for line, _ in lines])
+    await work.lock_states.advance(list(states.values()))
+    await settle_by_journal(work, lines, now)
     return Ingested(tuple(kept.values()), tuple(asked.values()))
 
 

@@ -1,5 +1,6 @@
 """Bring a command to its end: by the lock's own signed word, or by time where that is proof enough."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -64,7 +65,7 @@ async def settle_by_hello(
         return []
     proved = hello.time - hello.uncertainty
     settled = []
-    for command in await work.commands.unproven(lock_id):
+    for command in await work.commands.unproven([lock_id]):
         past = proved >= whole_seconds(command.not_after)
         if past and command.counter > hello.counter:
             settled.append(await _settle(work, command, "expired", now, "unused", evidence))
@@ -72,15 +73,22 @@ async def settle_by_hello(
 
 
 async def settle_by_journal(
-    work: UnitOfWork, lock_id: UUID, lines: list[JournalLine], evidence: bytes, now: datetime
+    work: UnitOfWork, entries: Sequence[tuple[JournalLine, bytes]], now: datetime
 ) -> list[Command]:
-    """Settle what a journal entry proves, where exactly one command fits it."""
-    acts = [line for line in lines if line.how == How.REMOTE and line.what in (What.UNLOCKED, What.DENIED)]
+    """Settle what journal entries prove, where exactly one command fits one.
+
+    `entries`: each new line with the signed report that brought it.
+    """
+    acts = [
+        (line, evidence)
+        for line, evidence in entries
+        if line.how == How.REMOTE and line.what in (What.UNLOCKED, What.DENIED)
+    ]
     if not acts:
         return []
-    waiting = list(await work.commands.unproven(lock_id))
+    waiting = list(await work.commands.unproven([line.lock_id for line, _ in acts]))
     settled = []
-    for line in acts:
+    for line, evidence in acts:
         fitting = [command for command in waiting if _fits(command, line)]
         if len(fitting) != 1:
             continue
@@ -88,11 +96,9 @@ async def settle_by_journal(
         waiting.remove(command)
         if line.what == What.UNLOCKED:
             settled.append(await _settle(work, command, "done", now, None, evidence))
-            continue
-        denial = Denial(line.denial) if line.denial is not None else None
-        if denial is None:
-            continue
-        settled.append(await _settle(work, command, "refused", now, denial.word, evidence))
+        elif line.denial is not None:
+            code = Denial(line.denial).word
+            settled.append(await _settle(work, command, "refused", now, code, evidence))
     return settled
 
 
@@ -108,7 +114,9 @@ async def settle_overdue(work: UnitOfWork, now: datetime) -> list[Command]:
 
 def _fits(command: Command, line: JournalLine) -> bool:
     """Tell whether an entry can be this command's: its credential, within its life."""
-    if command.credential_id is None or line.subject != command.credential_id.bytes:
+    if command.lock_id != line.lock_id or command.credential_id is None:
+        return False
+    if line.subject != command.credential_id.bytes:
         return False
     if line.at is None or command.sent_at is None:
         return False

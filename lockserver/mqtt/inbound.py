@@ -32,8 +32,8 @@ JOURNAL_QUEUE = 1_000
 """Journal batches waiting for the group commit."""
 GROUP = 64
 """Batches in one transaction: 8,192 entries at most."""
-LINGER_S = 0.002
-"""How long the first batch of a group waits for company."""
+LINGER_S = 0.02
+"""How long the first batch of a group waits for company: nobody stands waiting for it."""
 SHED_NOTICE_S = 1.0
 
 
@@ -147,7 +147,8 @@ class Inbound:
         """Group commit: what came within a moment shares one transaction."""
         while True:
             group = [await self._journals.get()]
-            await asyncio.sleep(LINGER_S)
+            if self._journals.qsize() < GROUP - 1:
+                await asyncio.sleep(LINGER_S)
             while len(group) < GROUP and not self._journals.empty():
                 group.append(self._journals.get_nowait())
             try:

@@ -94,8 +94,8 @@ class LockStates(Protocol):
         """Write it, whether or not there was a row."""
         ...
 
-    async def save_all(self, statuses: Sequence[LockStatus]) -> None:
-        """Write many that are held."""
+    async def advance(self, statuses: Sequence[LockStatus]) -> None:
+        """Write where the journals and reports of many held rows stand: head, position, last seen."""
         ...
 
     async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
@@ -118,8 +118,8 @@ class Commands(Rows[Command], Protocol):
         """Return and hold commands of which time alone makes something, oldest first."""
         ...
 
-    async def unproven(self, lock_id: UUID) -> Sequence[Command]:
-        """Return and hold the lock's commands that only its own word can settle."""
+    async def unproven(self, lock_ids: Sequence[UUID]) -> Sequence[Command]:
+        """Return and hold these locks' commands that only their own word can settle."""
         ...
 
 

@@ -70,13 +70,13 @@ class Commands(Rows[Command]):
             .with_for_update(skip_locked=True)
         )
 
-    async def unproven(self, lock_id: UUID) -> Sequence[Command]:
-        """Return and hold the lock's commands that only its own word can settle."""
+    async def unproven(self, lock_ids: Sequence[UUID]) -> Sequence[Command]:
+        """Return and hold these locks' commands that only their own word can settle."""
         table = self.table
         return await self.all(
             self.select()
-            .where(table.c.lock_id == lock_id, table.c.state.in_(("sent", "unknown")))
-            .order_by(table.c.counter)
+            .where(table.c.lock_id.in_(lock_ids), table.c.state.in_(("sent", "unknown")))
+            .order_by(table.c.lock_id, table.c.counter)
             .with_for_update()
         )
 

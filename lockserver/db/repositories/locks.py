@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lockserver.db.connection import driver
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import (
     CredentialRow,
@@ -37,6 +39,26 @@ _grants = table_of(GrantRow)
 _phones = table_of(PhoneRow)
 _documents = table_of(LockDocumentRow)
 _status = table_of(LockStatusRow)
+
+
+_ADVANCED: Final = (
+    "lock_id",
+    "journal_number",
+    "journal_hash",
+    "boot",
+    "seq",
+    "last_seen_at",
+    "connected",
+)
+_ADVANCE: Final = """
+UPDATE lock_status AS s
+   SET journal_number = n.journal_number, journal_hash = n.journal_hash, boot = n.boot, seq = n.seq,
+       last_seen_at = n.last_seen_at, connected = n.connected
+  FROM unnest(%s::uuid[], %s::bigint[], %s::bytea[], %s::bigint[], %s::bigint[], %s::timestamptz[],
+              %s::boolean[])
+       AS n (lock_id, journal_number, journal_hash, boot, seq, last_seen_at, connected)
+ WHERE s.lock_id = n.lock_id
+"""
 
 
 def useless(at: datetime) -> ColumnElement[bool]:
@@ -186,13 +208,11 @@ class LockStates(Rows[LockStatus]):
         statement = upsert(self.table).values(values)
         await self.run(statement.on_conflict_do_update(index_elements=[self.table.c.lock_id], set_=changed))
 
-    async def save_all(self, statuses: Sequence[LockStatus]) -> None:
-        """Write many that are held."""
-        if not statuses:
-            return
-        statement = upsert(self.table).values([asdict(status) for status in statuses])
-        changed = {name: getattr(statement.excluded, name) for name in self.names() if name != "lock_id"}
-        await self.run(statement.on_conflict_do_update(index_elements=[self.table.c.lock_id], set_=changed))
+    async def advance(self, statuses: Sequence[LockStatus]) -> None:
+        """Write where the journals and reports of many held rows stand: head, position, last seen."""
+        raw = await driver(self.connection)
+        columns = [[getattr(status, name) for status in statuses] for name in _ADVANCED]
+        await raw.execute(_ADVANCE, columns)
 
     async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
         """Note that these locks are not connected."""
