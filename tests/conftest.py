@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from tests.support.database import database, migrated  # noqa: F401 - fixtures
@@ -56,7 +57,19 @@ def postgres(scratch: Path) -> Iterator[str]:
         yield given
         return
     with EmbeddedPostgres(scratch / "postgres") as server:
+        _trade_durability_for_speed(server.url)
         yield server.url
+
+
+def _trade_durability_for_speed(url: str) -> None:
+    """A database a test is made and dropped by the hundred; none of them outlives a power cut.
+
+    What must survive one is tried on installations of their own (`tests/e2e`), which sync as always.
+    """
+    with psycopg.connect(url, autocommit=True) as superuser:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            superuser.execute(f"ALTER SYSTEM SET {setting} = off")
+        superuser.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture
