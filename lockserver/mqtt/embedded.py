@@ -160,7 +160,7 @@ class EmbeddedNats:
         tls = ""
         if self._tls:
             tls = (
-                f"tls {{ cert_file: {said(str(self._tls.certificate))}, key_file: {said(str(self._tls.key))},"
+                f", tls {{ cert_file: {said(str(self._tls.certificate))}, key_file: {said(str(self._tls.key))},"
                 f" ca_file: {said(str(self._tls.authority))}, verify: true }}"
             )
         return f"""
@@ -168,7 +168,7 @@ server_name: n1
 listen: "127.0.0.1:{self.nats_port}"
 max_payload: {MAX_PAYLOAD_BYTES}
 jetstream {{ store_dir: {said(str(store))}, max_file_store: 64MB, max_memory_store: 16MB }}
-mqtt {{ listen: "127.0.0.1:{self.mqtt_port}" {tls} }}
+mqtt {{ listen: "127.0.0.1:{self.mqtt_port}"{tls} }}
 accounts {{
   AUTH {{ users: [
     {{ user: {AUTH_USER}, password: {said(self._passwords.auth)}, allowed_connection_types: [STANDARD] }} ] }}

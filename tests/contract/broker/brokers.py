@@ -12,7 +12,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lockserver.domain.lock import hash_broker_secret
-from lockserver.mqtt.authorise import CalloutSigner, KnownLock
+from lockserver.mqtt.authorise import CalloutSigner, KnownLock, Proof
 from lockserver.mqtt.callout import Callout, CalloutSettings
+from lockserver.mqtt.embedded import EmbeddedNats, Passwords, TlsFiles
 from lockserver.mqtt.link import BrokerAddress, BrokerLink, LinkLost
 
 HOST = "127.0.0.1"
@@ -106,58 +106,91 @@ async def listening(port: int, server: subprocess.Popen[bytes]) -> None:
 
 
 class NatsUnderTest:
-    """A NATS server whose every MQTT connection we judge."""
+    """The NATS server that we ship, whose every MQTT connection we judge; a secret on loopback."""
 
     name = "nats"
+    proof = Proof.SECRET
 
     def __init__(self, folder: Path, locks: list[Credentials]) -> None:
         self.folder = folder
         self.directory = Directory(locks)
         self.signer = CalloutSigner(bytes(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_ACCOUNT)))
-        self.nats_port, self.mqtt_port = free_port(), free_port()
         self.callout: Callout | None = None
 
     async def start(self) -> None:
-        config = self.folder / "nats.conf"
-        config.write_text(
-            f"""
-server_name: n1
-listen: "{HOST}:{self.nats_port}"
-jetstream {{ store_dir: "{self.folder / "store"}", max_file_store: 64MB, max_memory_store: 16MB }}
-mqtt {{ listen: "{HOST}:{self.mqtt_port}" }}
-accounts {{
-  AUTH  {{ users: [{{user: auth, password: a, allowed_connection_types: [STANDARD]}}] }}
-  LOCKS {{ jetstream: enabled,
-          users: [{{user: bridge, password: b, allowed_connection_types: [STANDARD, MQTT]}}] }}
-  SYS   {{ users: [{{user: sys, password: s, allowed_connection_types: [STANDARD]}}] }} }}
-system_account: SYS
-authorization {{ timeout: 2, auth_callout {{
-  issuer: {self.signer.public}, account: AUTH, auth_users: [auth, bridge, sys] }} }}
-"""
+        self.server = EmbeddedNats(
+            self.folder / "nats",
+            callout_issuer=self.signer.public,
+            passwords=Passwords("a", "b", "s"),
+            tls=self.tls(),
         )
-        program = Path(sys.executable).with_name("nats-server")
-        with (self.folder / "nats.log").open("wb") as log:
-            self.server = await asyncio.to_thread(spawn, [str(program), "-c", str(config)], log)
-        await listening(self.mqtt_port, self.server)
+        await asyncio.to_thread(self.server.start)
         self.callout = Callout(self.settings, self.signer, self.directory, lambda: int(time.time()))
         await self.callout.open()
 
+    def tls(self) -> TlsFiles | None:
+        return None
+
+    @property
+    def nats_port(self) -> int:
+        return self.server.nats_port
+
+    @property
+    def mqtt_port(self) -> int:
+        return self.server.mqtt_port
+
     @property
     def settings(self) -> CalloutSettings:
-        return CalloutSettings(f"nats://{HOST}:{self.nats_port}", "auth", "a", "sys", "s")
+        return CalloutSettings(self.server.nats_url, "auth", "a", "sys", "s", proof=self.proof)
 
     async def stop(self) -> None:
         if self.callout is not None:
             await self.callout.close()
-        self.server.terminate()
-        await asyncio.to_thread(self.server.wait)
+        await asyncio.to_thread(self.server.stop)
 
     def bridge(self) -> BrokerAddress:
-        return BrokerAddress(HOST, self.mqtt_port, f"bridge-0-{secrets.token_hex(8)}", "bridge", "b")
+        name = f"bridge-0-{secrets.token_hex(8)}"
+        return BrokerAddress(HOST, self.mqtt_port, name, "bridge", "b")
 
     def lock(self, own: Credentials, client_id: str | None = None) -> BrokerAddress:
         password = base64.urlsafe_b64encode(own.secret).rstrip(b"=").decode()
         return BrokerAddress(HOST, self.mqtt_port, client_id or own.lock_id, own.lock_id, password)
+
+
+class NatsWithCertificates(NatsUnderTest):
+    """The same over TLS: the client certificate is the identity, and no name is believed beside it."""
+
+    name = "nats with certificates"
+    proof = Proof.CERTIFICATE
+
+    def __init__(self, folder: Path, locks: list[Credentials]) -> None:
+        super().__init__(folder, locks)
+        self.authority = _Authority(folder)
+        self.files: dict[str, tuple[Path, Path]] = {}
+        for lock in locks:
+            certificate, _ = self.files[lock.lock_id] = self.authority.issue(lock.lock_id)
+            leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+            self.directory.known[lock.lock_id] = replace(
+                self.directory.known[lock.lock_id], fingerprint=leaf.fingerprint(hashes.SHA256())
+            )
+
+    def tls(self) -> TlsFiles:
+        certificate, key = self.authority.issue("localhost", server=True)
+        return TlsFiles(certificate, key, self.authority.root)
+
+    def bridge(self) -> BrokerAddress:
+        context = self.context(*self.authority.issue("bridge-0"))
+        return replace(super().bridge(), tls=context)
+
+    def lock(self, own: Credentials, client_id: str | None = None) -> BrokerAddress:
+        """Whatever name it gives, the certificate says who it is."""
+        files = self.files.get(own.lock_id) or self.authority.issue(own.lock_id)
+        return replace(super().lock(own, client_id), tls=self.context(*files))
+
+    def context(self, certificate: Path, key: Path) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.authority.root))
+        context.load_cert_chain(certificate, key)
+        return context
 
 
 class MosquittoUnderTest:

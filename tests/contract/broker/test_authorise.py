@@ -22,6 +22,7 @@ from tests.contract.broker.brokers import (
     Credentials,
     MosquittoUnderTest,
     NatsUnderTest,
+    NatsWithCertificates,
     Station,
     connect,
 )
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.contract
 Broker = NatsUnderTest | MosquittoUnderTest
 BROKERS = [
     NatsUnderTest,
+    NatsWithCertificates,
     pytest.param(
         MosquittoUnderTest,
         marks=[
@@ -182,6 +184,18 @@ async def test_a_wrong_secret_and_a_retired_lock_are_refused(tmp_path: Path) -> 
         assert await broker.callout.kick(a.lock_id) == 1
         async with asyncio.timeout(5):
             await sitting.link.lost.wait()
+        with pytest.raises(LinkLost):
+            await connect(broker.lock(a))
+
+
+async def test_a_certificate_that_we_did_not_give_this_lock_is_refused(tmp_path: Path) -> None:
+    """Signed by the right CA, under the right name, and yet not the one of its enrolment."""
+    async with running(NatsWithCertificates, tmp_path) as (broker, a, b):
+        broker.files[a.lock_id] = broker.authority.issue(a.lock_id)
+        with pytest.raises(LinkLost):
+            await connect(broker.lock(a))
+        # B's certificate under A's name and secret is B, and B's client id is not A's
+        broker.files[a.lock_id] = broker.files[b.lock_id]
         with pytest.raises(LinkLost):
             await connect(broker.lock(a))
 
