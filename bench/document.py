@@ -35,12 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given.data:
         figures.append(_measure("document", reader, _from_folder(given.data), given))
     else:
-        sets: list[tuple[str, Iterable[PhotographedCard]]] = [
-            ("document.mild", photographed_cards(given.mild, "mild", today=_TODAY)),
-            ("document.harsh", photographed_cards(given.harsh, "harsh", today=_TODAY)),
-            ("document.turned", _turned_cards(given.turned)),
+        sets: list[tuple[str, int, Iterable[PhotographedCard]]] = [
+            ("document.mild", given.mild, photographed_cards(given.mild, "mild", today=_TODAY)),
+            ("document.harsh", given.harsh, photographed_cards(given.harsh, "harsh", today=_TODAY)),
+            ("document.turned", given.turned, _turned_cards(given.turned)),
         ]
-        figures += [_measure(name, reader, cards, given) for name, cards in sets]
+        figures += [_measure(name, reader, cards, given) for name, count, cards in sets if count]
     table(figures)
     return 0
 
