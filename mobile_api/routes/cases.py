@@ -3,6 +3,7 @@
 The answer to everything that verify must look at is 202 and the case; `GET ?wait=` returns when it has.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from lockserver.app.capture import (
     see_case,
 )
 from lockserver.app.ports import UnitOfWork
-from lockserver.domain.case import OpenCase
+from lockserver.domain.case import CasePart, OpenCase
 from lockserver.domain.errors import DomainError, ImageUnreadableError
 from mobile_api.auth.session import Caller
 from mobile_api.deps import Server
@@ -54,9 +55,12 @@ class MediaTypeError(DomainError):
     code = "media_type"
 
 
-async def _case_out(work: UnitOfWork, case: OpenCase, *, tenant: bool) -> CaseOut:
+async def _case_out(
+    work: UnitOfWork, case: OpenCase, *, tenant: bool, parts: Sequence[CasePart] | None = None
+) -> CaseOut:
     """Show a case; staff see how it stands, and nothing of its content."""
-    parts = await work.cases.parts(case.id)
+    if parts is None:
+        parts = await work.cases.parts(case.id)
     newest = {part.kind: part for part in parts}
     registration = await work.filings.of_duty(case.duty_id)
     measured = case.scores or {}
@@ -110,8 +114,11 @@ async def case(case_id: UUID, caller: Caller, services: Server, wait: Wait = 0) 
 
     async def look() -> CaseOut:
         async with services.transactions.begin() as work:
+            # Parts first: should verify conclude in between, the case is still seen as worked on, and looked
+            # at again. The other way round it would show as done, without the outcome.
+            parts = await work.cases.parts(case_id)
             found, tenant = await see_case(work, caller.holder_id, case_id)
-            return await _case_out(work, found, tenant=tenant)
+            return await _case_out(work, found, tenant=tenant, parts=parts)
 
     return await wait_until(services, "case_changed", str(case_id), wait, look, lambda view: not view.working)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from lockserver.app.capture import see_case
 from lockserver.app.destroy_case import destroy_what_is_due
+from lockserver.db.repositories.cases import Cases
 from lockserver.domain.phone_code import phone_code
 from lockserver.protocol.curve import public_bytes
+from mobile_api.routes.cases import _case_out
 from tests.contract.api.test_registration_api import duty_of, moved_in
 from tests.support.app_door import App, Door, fields
 
@@ -269,3 +273,35 @@ async def test_a_long_poll_answers_when_verify_is_done(door: Door) -> None:
     assert not polled.done()
     await door.verify()
     assert not (await asyncio.wait_for(polled, 10))["working"]
+
+
+@pytest.mark.parametrize("read_case_first", [False, True])
+async def test_a_case_is_never_shown_as_done_without_its_outcome(
+    door: Door, monkeypatch: pytest.MonkeyPatch, read_case_first: bool
+) -> None:
+    """Verify concludes in the middle of a look. Reading the case first is the mutant: it is caught."""
+    landlord, tenant, signed = await moved_in(door)
+    staff = await a_staff_member(door, landlord, signed["house"]["id"])
+    case_id = (await tenant.open_case(duty_of(signed), route="staff"))["id"]
+    sealed = await staff.seal(case_id, {"fields": fields(), "outcome": "same_person"})
+    code = phone_code(public_bytes(tenant.sign_key))
+    await staff.ok("POST", f"/cases/{case_id}/staff-check", {"sealed": sealed, "phone_code": code})
+
+    def concluding(original: Any) -> Any:
+        async def read(*given: Any) -> Any:
+            found = await original(*given)
+            await door.verify()
+            return found
+
+        return read
+
+    for name in ("get", "parts"):
+        monkeypatch.setattr(Cases, name, concluding(getattr(Cases, name)))
+    if read_case_first:
+        async with door.services.transactions.begin() as work:
+            case, _ = await see_case(work, UUID((await tenant.ok("GET", "/me"))["holder_id"]), UUID(case_id))
+            seen = (await _case_out(work, case, tenant=True)).model_dump()
+    else:
+        seen = await tenant.case(case_id)
+    torn = not seen["working"] and seen["outcome"] is None
+    assert torn == read_case_first
