@@ -36,6 +36,7 @@ async def _a_leaves(story: Story) -> None:
             story.landlord.app.post(f"/tenancies/{_lease(story, 'tenant_a')}/end", {"wish": b64(wish)})
         )
         step.check(bool(code), f"refused: {code}", code=code)
+    held = (await story.seen("room 1"))["list_number"]
     async with stage.step("A signs an early end; his departure is filed and receipted") as step:
         await _end(story, "tenant_a")
         filed = await tenant.registration(story.registrations["tenant_a"]["id"], DEPARTED)
@@ -44,12 +45,14 @@ async def _a_leaves(story: Story) -> None:
         async with asyncio.timeout(CONVERGE_S):
             while True:
                 shown = await story.landlord.app.get(f"/locks/{story.locks['room 1']}")
-                if not shown["documents_pending"]:
+                inside = await story.seen("room 1")
+                if inside["list_number"] > held and not shown["documents_pending"]:
                     break
                 await asyncio.sleep(POLL_S)
-        inside = await story.seen("room 1")
-        step.saw(
-            f"list {inside['list_number']}, reported by the lock itself", list_number=inside["list_number"]
+        step.check(
+            inside["list_number"] > held,
+            f"list {inside['list_number']} in place of {held}, reported by the lock itself",
+            list_number=inside["list_number"],
         )
     await _refused(story, "tenant_a", "room 1")
 
