@@ -24,7 +24,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 log = structlog.get_logger(__name__)
 
 KEEPALIVE_S = 20
-CONNECT_S = 10.0
+CONNECT_S = 4.0
+"""A broker that has just started may take a CONNECT and never answer it: better to come again."""
+
 MISC_S = 1.0
 MAX_UNSENT = 10_000
 """Packets paho may hold for a slow broker; beyond that a publish is refused, loudly."""

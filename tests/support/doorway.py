@@ -157,6 +157,11 @@ class Doorway:
         create_site(self.keys, datetime.now(UTC), factory_ca=self.factory.pem)
         lay_site_keys(self.database.url("migrate"), public_keys(self.keys), SystemClock(), system_random)
         self.bridge_keys = load_bridge(self.keys / "bridge")
+        await self.start_broker()
+        await self.start_role(Role.ISSUER)
+        await self.start_role(Role.BRIDGE)
+
+    async def start_broker(self) -> None:
         words = self.bridge_keys.passwords
         self.nats = EmbeddedNats(
             self.folder / "nats",
@@ -164,8 +169,13 @@ class Doorway:
             passwords=Passwords(words["auth"], words["bridge"], words["sys"]),
         )
         await asyncio.to_thread(self.nats.start)
-        await self.start_role(Role.ISSUER)
-        await self.start_role(Role.BRIDGE)
+
+    async def stop_broker(self) -> None:
+        await asyncio.to_thread(self.nats.stop)
+
+    def lock_broker(self) -> LockBroker:
+        """Where a lock connects."""
+        return LockBroker("127.0.0.1", self.nats.mqtt_port)
 
     def settings(self, role: Role) -> Settings:
         return Settings(
@@ -207,7 +217,7 @@ class Doorway:
             lock.driver.power_off()
         for name in list(self._tasks):
             await self.stop_role(Role(name))
-        await asyncio.to_thread(self.nats.stop)
+        await self.stop_broker()
 
     def bridge_address(self) -> BrokerAddress:
         """The bridge's own credentials: for tests that play a hostile bridge or broker."""
@@ -285,7 +295,7 @@ class Doorway:
         identity = make_lock(self.folder / "boxes", self.factory)
         driver = Driver(identity, MemoryMedium(), motor_ms=motor_ms)
         radio = FieldRadio()
-        link = MqttLink(LockBroker("127.0.0.1", self.nats.mqtt_port), driver.feed)
+        link = MqttLink(self.lock_broker(), driver.feed)
         driver.radio, driver.broker = radio, link
         driver.power_on()
         lock = SimLock(driver, link, radio, door_id)
@@ -379,9 +389,9 @@ class Doorway:
 
 
 @asynccontextmanager
-async def doorway(database: Database, folder: Path) -> AsyncIterator[Doorway]:
+async def doorway(database: Database, folder: Path, kind: type[Doorway] = Doorway) -> AsyncIterator[Doorway]:
     """Start everything; stop everything."""
-    made = Doorway(database, folder)
+    made = kind(database, folder)
     api = database.pool("api")
     from lockserver.db.unit_of_work import PostgresTransactions
 

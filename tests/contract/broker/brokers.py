@@ -165,7 +165,7 @@ class NatsWithCertificates(NatsUnderTest):
 
     def __init__(self, folder: Path, locks: list[Credentials]) -> None:
         super().__init__(folder, locks)
-        self.authority = _Authority(folder)
+        self.authority = Authority(folder)
         self.files: dict[str, tuple[Path, Path]] = {}
         for lock in locks:
             certificate, _ = self.files[lock.lock_id] = self.authority.issue(lock.lock_id)
@@ -206,7 +206,7 @@ class MosquittoUnderTest:
     def __init__(self, folder: Path, locks: list[Credentials]) -> None:
         self.folder = folder
         self.port = free_port()
-        self.authority = _Authority(folder)
+        self.authority = Authority(folder)
 
     async def start(self) -> None:
         assert MOSQUITTO is not None
@@ -250,7 +250,7 @@ acl_file {self.folder / "acl"}
         return BrokerAddress(HOST, self.port, client_id, tls=context)
 
 
-class _Authority:
+class Authority:
     """A device certificate authority for the test."""
 
     def __init__(self, folder: Path) -> None:
