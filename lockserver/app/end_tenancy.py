@@ -54,7 +54,8 @@ async def end_tenancy_early(
         raise NotFoundError
     tenancy = await work.tenancies.lock(tenancy_id)
     ended = tenancy.ended(now, "early_tenant", holder_id)
-    await spend_wish(work, now, holder_id, wish, WishOperation.END_TENANCY, tenancy_id)
+    # By a phone that passed identity for this lease: one that was proved elsewhere ends nothing here.
+    await spend_wish(work, now, holder_id, wish, WishOperation.END_TENANCY, tenancy_id, proved_for=tenancy_id)
     wished = set(await work.wishes.wishers(WishOperation.END_TENANCY.name.lower(), tenancy_id))
     adults = {one.holder_id for one in occupants if not one.is_minor}
     await work.audit.write(f"holder:{holder_id}", "wish_end_tenancy", f"tenancy:{tenancy_id}")

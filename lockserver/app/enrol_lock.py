@@ -115,11 +115,18 @@ async def _owned_door(work: UnitOfWork, claim: Claim) -> Door:
 
 
 async def _prove_phone(work: UnitOfWork, claim: Claim, offer: EnrolOffer) -> None:
-    """The button proves the owner's phone key: the lock named it in what it signed."""
+    """The button proves the owner's phone key: the lock named it in what it signed.
+
+    Anybody can buy a lock and press its button. So it proves an owner's first phone; while that one
+    lives, a swapped SIM brings in no second one.
+    """
     phone = await work.phones.by_sign_pub(offer.owner_public)
     if phone is None or phone.holder_id != claim.holder_id or phone.state == "revoked":
         raise ClaimRefusedError("the lock was claimed by another phone")
-    if phone.state == "pending":
+    if phone.proved_by != "button":
+        others = await work.phones.of_holder(claim.holder_id)
+        if any(one.state == "active" and one.proved_by == "button" for one in others):
+            raise ClaimRefusedError("the owner has a phone that was proved already")
         await work.phones.save(replace(phone, state="active", proved_by="button"))
         await work.audit.write(f"holder:{claim.holder_id}", "prove_phone", f"phone:{phone.id}", by="button")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from lockserver.app.found_grant import is_founded
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
 from lockserver.domain.account import Holder, Phone
@@ -43,18 +44,26 @@ class Allowed:
     life: timedelta | None = None
 
 
-async def may_hold(work: UnitOfWork, grant: Grant, phone: Phone, now: datetime) -> Allowed | Withheld:
+async def may_hold(
+    work: UnitOfWork, grant: Grant, door: Door, phone: Phone, now: datetime
+) -> Allowed | Withheld:
     """Decide whether this very phone may hold a key cut from this grant, now.
 
-    A tenant's key goes to the phone that passed identity (or the staff check), whoever has the SIM;
-    an open review gives a day at a time. The province's illness delays a key by 60 s at most, and a
-    returned registration not at all: that is repaired, not punished (L-45).
+    A tenant's key goes to the phone that passed identity (or the staff check) for this very lease,
+    whoever has the SIM: who holds a number can sign leases with it in a house of his own, and pass
+    there whatever he likes. An owner's key goes to the phone that a lock's button proved, and to no
+    phone that was proved as somebody's tenant. An open review gives a day at a time. The province's
+    illness delays a key by 60 s at most, and a returned registration not at all: that is repaired,
+    not punished (L-45).
     """
     if phone.state == "revoked":
         return Withheld("phone_revoked")
+    if not await is_founded(work, grant, door):
+        return Withheld("grant_unfounded")
     if grant.class_ != "tenant" or grant.tenancy_id is None:
-        return Allowed() if phone.state == "active" else Withheld("phone_unproven")
-    verdict = await work.verdicts.newest(grant.holder_id, phone.id)
+        proved = phone.state == "active" and (grant.class_ != "owner" or phone.proved_by == "button")
+        return Allowed() if proved else Withheld("phone_unproven")
+    verdict = await work.verdicts.newest(grant.tenancy_id, grant.holder_id, phone.id)
     if verdict is None:
         return Withheld("verdict_missing")
     if verdict.outcome == "declined":

@@ -57,7 +57,9 @@ async def conclude(desk: Desk, case: Case) -> None:
         phone = await desk.work.phones.lock(case.phone_id)
         if phone.state == "revoked":
             raise CaseStateError(state=phone.state)
-        await desk.work.phones.save(replace(phone, state="active", proved_by=case.route))
+        # A button proves more than a lease does: it made this phone an owner's, and that stays.
+        proof = "button" if phone.proved_by == "button" else case.route
+        await desk.work.phones.save(replace(phone, state="active", proved_by=proof))
     await desk.work.audit.write(
         "role:verify", "judge", f"case:{case.id}", outcome=case.outcome, codes=codes, route=case.route
     )

@@ -179,7 +179,7 @@ async def _kit(
     now: datetime,
 ) -> DoorKit:
     grant, door, lock = pair
-    allowed = await may_hold(work, grant, phone, now)
+    allowed = await may_hold(work, grant, door, phone, now)
     credential, withheld = None, None
     if isinstance(allowed, Withheld):
         withheld = allowed

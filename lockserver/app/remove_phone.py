@@ -6,16 +6,22 @@ from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.spend_wish import spend_wish
-from lockserver.domain.errors import NotFoundError
+from lockserver.domain.account import Phone
+from lockserver.domain.errors import NotAllowedError, NotFoundError
 from lockserver.protocol.wish import WishOperation
 
 
 async def remove_phone(work: UnitOfWork, now: datetime, holder_id: UUID, phone_id: UUID, wish: bytes) -> None:
-    """Revoke the phone and wake who revokes its credentials. Raises NotFoundError, Wish…Error."""
+    """Revoke the phone and wake who revokes its credentials.
+
+    Raises NotFoundError, Wish…Error, NotAllowedError.
+    """
     phone = await work.phones.get(phone_id)
     if phone is None or phone.holder_id != holder_id:
         raise NotFoundError
-    await spend_wish(work, now, holder_id, wish, WishOperation.REMOVE_PHONE, phone_id)
+    taken = await spend_wish(work, now, holder_id, wish, WishOperation.REMOVE_PHONE, phone_id)
+    if taken.phone.id != phone_id and not await _reaches_as_far(work, taken.phone, phone):
+        raise NotAllowedError
     if phone.state == "revoked":
         return
     await work.phones.save(replace(phone, state="revoked", revoked_at=now))
@@ -24,3 +30,19 @@ async def remove_phone(work: UnitOfWork, now: datetime, holder_id: UUID, phone_i
         lock = await work.locks.at_door(grant.door_id)
         if lock is not None:
             await work.notify("lock_state", lock.id.hex)
+
+
+async def _reaches_as_far(work: UnitOfWork, acting: Phone, lost: Phone) -> bool:
+    """Tell whether the acting phone opens all that the lost one does.
+
+    Else a phone that was proved in a house of somebody's own would take a tenant's way in (L-45).
+    """
+    if lost.proved_by == "button" and acting.proved_by != "button":
+        return False
+    for tenancy in await work.tenancies.of_holder(lost.holder_id):
+        if tenancy.state != "signed":
+            continue
+        was, acts = [await work.verdicts.newest(tenancy.id, one.holder_id, one.id) for one in (lost, acting)]
+        if was is not None and was.outcome != "declined" and (acts is None or acts.outcome != "approved"):
+            return False
+    return True

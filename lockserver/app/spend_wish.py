@@ -30,10 +30,13 @@ class Taken:
     phone: Phone
 
 
-async def read_holders_wish(work: UnitOfWork, holder_id: UUID, raw: bytes) -> Taken:
+async def read_holders_wish(
+    work: UnitOfWork, holder_id: UUID, raw: bytes, proved_for: UUID | None = None
+) -> Taken:
     """Return the wish if one of the holder's active phones signed it.
 
-    Raises WishInvalidError, PhoneUnknownError (a phone of his that is not active).
+    `proved_for`: a lease for which that phone must have passed identity or the staff check.
+    Raises WishInvalidError, PhoneUnknownError (a phone of his that is not active, or did not pass).
     """
     try:
         kid = peek_kid(raw, limit=MAX_WISH)
@@ -42,13 +45,20 @@ async def read_holders_wish(work: UnitOfWork, holder_id: UUID, raw: bytes) -> Ta
     for phone in await work.phones.of_holder(holder_id):
         if key_id(phone.sign_pub) != kid:
             continue
-        if phone.state != "active":
+        if phone.state != "active" or not await _passed(work, phone, proved_for):
             raise PhoneUnknownError
         try:
             return Taken(read_wish(raw, phone.sign_pub), phone)
         except RemoteError:
             raise WishInvalidError from None
     raise WishInvalidError
+
+
+async def _passed(work: UnitOfWork, phone: Phone, tenancy_id: UUID | None) -> bool:
+    if tenancy_id is None:
+        return True
+    verdict = await work.verdicts.newest(tenancy_id, phone.holder_id, phone.id)
+    return verdict is not None and verdict.outcome == "approved"
 
 
 async def spend_wish(
@@ -58,12 +68,14 @@ async def spend_wish(
     raw: bytes,
     operation: WishOperation,
     target: UUID,
+    *,
+    proved_for: UUID | None = None,
 ) -> Taken:
     """Use a wish. Its id can never be used again, whatever becomes of what it asked for.
 
     Raises WishInvalidError, PhoneUnknownError, WishExpiredError, WishUsedError.
     """
-    taken = await read_holders_wish(work, holder_id, raw)
+    taken = await read_holders_wish(work, holder_id, raw, proved_for)
     wish = taken.wish
     if wish.operation is not operation or wish.target_id != target.bytes:
         raise WishInvalidError

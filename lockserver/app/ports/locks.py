@@ -268,8 +268,11 @@ class SiteKeys(Protocol):
 class Verdicts(Protocol):
     """What role verify concluded; read only."""
 
-    async def newest(self, holder_id: UUID, phone_id: UUID) -> Verdict | None:
-        """Return the last verdict about this very phone in this holder's hands."""
+    async def newest(self, tenancy_id: UUID, holder_id: UUID, phone_id: UUID) -> Verdict | None:
+        """Return the last verdict about this very phone in this holder's hands, for this very lease.
+
+        A verdict of another lease counts for nothing here: its staff and landlord are somebody else's.
+        """
         ...
 
 

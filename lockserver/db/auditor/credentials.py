@@ -56,7 +56,8 @@ def check_verdicts(evidence: Evidence) -> Findings:
         """
         SELECT c.id FROM credentials c JOIN grants g ON g.id = c.grant_id AND g.class = 'tenant'
         WHERE NOT EXISTS (
-            SELECT 1 FROM verdicts v WHERE v.phone_id = c.phone_id AND v.holder_id = g.holder_id
+            SELECT 1 FROM verdicts v JOIN cases k ON k.id = v.case_id JOIN duties d ON d.id = k.duty_id
+            WHERE v.phone_id = c.phone_id AND v.holder_id = g.holder_id AND d.tenancy_id = g.tenancy_id
                 AND v.outcome IN ('approved', 'review'))
         """
     ):

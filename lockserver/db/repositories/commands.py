@@ -11,6 +11,7 @@ from lockserver.db.connection import driver
 from lockserver.db.repositories.locks import useless
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import (
+    CaseRow,
     CommandRow,
     CredentialRow,
     DutyRow,
@@ -200,12 +201,18 @@ class Verdicts(Rows[Verdict]):
     table = table_of(VerdictRow)
     record = Verdict
 
-    async def newest(self, holder_id: UUID, phone_id: UUID) -> Verdict | None:
-        """Return the last verdict about this very phone in this holder's hands."""
-        table = self.table
+    async def newest(self, tenancy_id: UUID, holder_id: UUID, phone_id: UUID) -> Verdict | None:
+        """Return the last verdict about this very phone in this holder's hands, for this very lease."""
+        table, cases, duties = self.table, table_of(CaseRow), table_of(DutyRow)
         return await self.first(
             self.select()
-            .where(table.c.holder_id == holder_id, table.c.phone_id == phone_id)
+            .join(cases, cases.c.id == table.c.case_id)
+            .join(duties, duties.c.id == cases.c.duty_id)
+            .where(
+                duties.c.tenancy_id == tenancy_id,
+                table.c.holder_id == holder_id,
+                table.c.phone_id == phone_id,
+            )
             .order_by(table.c.created_at.desc(), table.c.id.desc())
             .limit(1)
         )
