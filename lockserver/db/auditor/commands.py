@@ -16,6 +16,9 @@ from lockserver.protocol.wish import WishOperation, read_wish
 SLACK_S = 5
 """Seconds by which the server's own `sent_at` may lag behind the lock's clock."""
 
+NOT_DONE = frozenset({"refused", "expired"})
+"""Proved by the lock to have moved nothing: such a command accounts for no opening."""
+
 
 def check_steps(evidence: Evidence) -> Findings:
     """What the state claims: settled has its time, published its evidence."""
@@ -131,11 +134,14 @@ def _match(lock: _Lock) -> Findings:
     for opening in unclaimed.values():
         where = f"journal of {opening['lock_id'].hex} entry {opening['number']}"
         same = [c for c in lock.commands if _is_its(c, opening)]
-        fitting = [c for c in waiting if _is_its(c, opening) and _in_time(c, opening)]
+        timely = [c for c in same if _in_time(c, opening)]
+        fitting = [c for c in timely if c in waiting and c["state"] not in NOT_DONE]
         if fitting:
             waiting.remove(min(fitting, key=lambda command: command["not_after"]))
-        elif any(_in_time(command, opening) for command in same):
+        elif any(command["state"] not in NOT_DONE for command in timely):
             yield Finding("L-16", where, "a second movement for one command")
+        elif timely:
+            yield Finding("L-22", where, f"an opening, and its command is shown as {timely[0]['state']}")
         elif same:
             yield Finding("L-15", where, "an opening when no command of it was alive")
         else:

@@ -92,6 +92,7 @@ CASES: list[tuple[str, str, Callable[[EndState], None]]] = [
     ("L-22", "not signed by its lock", lambda s: s.tamper("UPDATE locks SET sign_pub = %s", signer().public)),
     ("L-22", "about another command", lambda s: s.tamper("UPDATE commands SET evidence = %s", result_evidence(s, fresh()))),
     ("L-22", "says DONE", lambda s: s.tamper("UPDATE commands SET state = 'refused', code = 'x'")),
+    ("L-22", "its command is shown as refused", lambda s: s.tamper("UPDATE commands SET state = 'refused', code = 'x'")),
     ("L-22", "names another credential", lambda s: s.tamper("UPDATE commands SET credential_id = %s", fresh())),
     ("L-15", "after its deadline", lambda s: s.tamper("UPDATE journal SET at = at + interval '1 hour' WHERE number = 2")),
     ("L-15", "had no clock", lambda s: s.tamper("UPDATE journal SET at = NULL WHERE number = 2")),
