@@ -21,7 +21,7 @@ help:
 	@echo "make demo [ARGS=--once]     the whole main job on this machine, then stays up until Ctrl-C"
 	@echo "make test [T=tests/unit]    set up, check and test everything (or one part)"
 	@echo "make lint                   style, types, import laws"
-	@echo "make bench [ONLY=face]      the figures of docs/figures.md"
+	@echo "make bench [ONLY=face]      the figures, each beside what it is measured against"
 	@echo "make doctor                 what is configured and reachable"
 	@echo "make clean                  remove the environment and what runs have left"
 
