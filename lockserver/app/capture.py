@@ -7,11 +7,19 @@ sealed by the phone. No word of a document is readable here.
 import hashlib
 import hmac
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from lockserver.app.ports import Random, UnitOfWork
-from lockserver.domain.case import CasePart, ImageKind, OpenCase, PartKind, Route
+from lockserver.domain.case import (
+    ATTEMPTS_MAX,
+    AttemptsExhaustedError,
+    CasePart,
+    ImageKind,
+    OpenCase,
+    PartKind,
+    Route,
+)
 from lockserver.domain.errors import (
     CaseStateError,
     CodeWrongError,
@@ -25,6 +33,8 @@ from lockserver.domain.phone_code import phone_code
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.sealed import Box, box_info, seal
 
+TRIES_WINDOW = timedelta(days=1)
+"""Images of one kind are counted over all cases of a duty for so long; staff can settle it meanwhile."""
 WITHDRAWN = "withdrawn"
 """Payload that wakes who destroys faces, at once."""
 
@@ -140,6 +150,10 @@ async def bring_image(
     """Seal an image to the role verify and keep it; raises what `OpenCase.takes_image` raises."""
     case = await own_case(work, holder_id, case_id)
     changed = case.takes_image(kind, await work.cases.parts(case_id), now)
+    # A fresh case is no fresh set of tries: a machine that may be asked without end is a lottery.
+    await work.duties.lock(case.duty_id)
+    if await work.cases.tries(case.duty_id, kind, now - TRIES_WINDOW) >= ATTEMPTS_MAX:
+        raise AttemptsExhaustedError(step=kind, attempts=ATTEMPTS_MAX)
     verify = await work.site_keys.current("verify")
     info = box_info(Box.UPLOAD, case_id.bytes)
     sealed = seal(verify.public, image, info, private_key(random))

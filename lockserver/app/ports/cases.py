@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
-from lockserver.domain.case import Case, CasePart, OpenCase, Outcome, PartKind, Reason
+from lockserver.domain.case import Case, CasePart, ImageKind, OpenCase, Outcome, PartKind, Reason
 from lockserver.domain.identity import IdentityFields
 from lockserver.domain.registration import LedgerEntry, Registration
 
@@ -37,6 +37,10 @@ class Cases(Protocol):
 
     async def parts(self, case_id: UUID) -> Sequence[CasePart]:
         """Return what was brought, in order, without its sealed bytes."""
+        ...
+
+    async def tries(self, duty_id: UUID, kind: ImageKind, since: datetime) -> int:
+        """Return how many images of this kind were brought for a duty since then, in all its cases."""
         ...
 
     async def bring(self, part: CasePart) -> None:

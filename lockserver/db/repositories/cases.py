@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.db.repositories.rows import Rows
 from lockserver.db.tables import CasePartRow, CaseRow, RegistrationRow, VerdictRow, table_of
-from lockserver.domain.case import Case, CasePart, OpenCase, Outcome, PartKind
+from lockserver.domain.case import Case, CasePart, ImageKind, OpenCase, Outcome, PartKind
 
 _cases = table_of(CaseRow)
 _parts = table_of(CasePartRow)
@@ -69,6 +69,15 @@ class Cases(Rows[OpenCase]):
         statement = select(*columns).where(_parts.c.case_id == case_id).order_by(_parts.c.id)
         found = await self.connection.execute(statement)
         return [CasePart(sealed=None, **row) for row in found.mappings()]
+
+    async def tries(self, duty_id: UUID, kind: ImageKind, since: datetime) -> int:
+        """Return how many images of this kind were brought for a duty since then, in all its cases."""
+        statement = (
+            select(func.count())
+            .select_from(_parts.join(_cases, _cases.c.id == _parts.c.case_id))
+            .where(_cases.c.duty_id == duty_id, _parts.c.kind == kind, _parts.c.created_at >= since)
+        )
+        return int(await self.scalar(statement))
 
     async def bring(self, part: CasePart) -> None:
         """Keep a part, and wake the role verify."""
