@@ -14,6 +14,7 @@ from lockserver.main import main
 from lockserver.run.installation import InstallationError, Wanted, open_installation
 from lockserver.run.site import create_keys
 from lockserver.settings import Role
+from tests.support.database import PASSWORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,10 +76,9 @@ def test_parts_that_do_not_answer_are_found(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_database_is_examined_as_each_role(postgres: str) -> None:
-    passwords = {role.value: f"pw-{role.value}" for role in Role}
-    migrate(postgres, passwords, database="doctored")
+    migrate(postgres, PASSWORDS, database="doctored")  # users belong to the server: all tests share them
     for role in Role:
-        url = role_url(postgres, role.value, passwords[role.value], database="doctored")
+        url = role_url(postgres, role.value, PASSWORDS[role.value], database="doctored")
         found = examine_database(url, role.value)
         assert found.user == role.database_user
         assert found.missing == ()
@@ -90,12 +90,11 @@ def test_database_is_examined_as_each_role(postgres: str) -> None:
 def test_mutant_a_grant_taken_away_is_found(postgres: str) -> None:
     import psycopg
 
-    passwords = {role.value: f"pw-{role.value}" for role in Role}
-    migrate(postgres, passwords, database="ungranted")
-    owner = role_url(postgres, "migrate", passwords["migrate"], database="ungranted")
+    migrate(postgres, PASSWORDS, database="ungranted")
+    owner = role_url(postgres, "migrate", PASSWORDS["migrate"], database="ungranted")
     with psycopg.connect(owner) as connection:
         connection.execute("REVOKE SELECT ON doors FROM ls_bridge")
-    url = role_url(postgres, "bridge", passwords["bridge"], database="ungranted")
+    url = role_url(postgres, "bridge", PASSWORDS["bridge"], database="ungranted")
     assert examine_database(url, "bridge").missing == ("SELECT on doors",)
 
 
