@@ -28,6 +28,8 @@ help:
 demo: $(APP_STAMP)
 	@exec $(BIN)/python -m lockserver.main demo $(ARGS)
 
+environment: $(APP_STAMP) # what demo installs, and nothing else
+
 doctor: $(APP_STAMP)
 	@exec $(BIN)/python -m lockserver.main doctor $(ARGS)
 
@@ -66,4 +68,4 @@ clean:
 	rm -rf $(VENV) build reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo doctor test lint bench requirements clean
+.PHONY: help demo environment doctor test lint bench requirements clean
