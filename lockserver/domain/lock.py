@@ -6,7 +6,7 @@ in it means "never said" (L-50).
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -48,10 +48,6 @@ class Lock:
     state: LockState
     command_counter: int = 0
     enrolled_at: datetime | None = None
-
-    def retired(self) -> "Lock":
-        """Return the lock out of service: its name at the broker is nobody's any more."""
-        return replace(self, state="retired")
 
 
 @dataclass(frozen=True, slots=True)

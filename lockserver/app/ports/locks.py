@@ -54,10 +54,6 @@ class Locks(Rows[Lock], Protocol):
         """Make an enrolling lock active; tell whether it was enrolling."""
         ...
 
-    async def next_counter(self, lock_id: UUID) -> int:
-        """Raise the lock's command counter by one and return it, holding the lock's row."""
-        ...
-
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
         ...
@@ -98,17 +94,9 @@ class LockStates(Protocol):
         """Write where the journals and reports of many held rows stand: head, position, last seen."""
         ...
 
-    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
-        """Note that these locks are not connected."""
-        ...
-
 
 class Commands(Rows[Command], Protocol):
     """Commands and their steps."""
-
-    async def queued(self, lock_id: UUID) -> Sequence[Command]:
-        """Return and hold the lock's queued commands by counter."""
-        ...
 
     async def open_locks(self) -> Sequence[UUID]:
         """Return the locks that have a queued command."""
@@ -206,10 +194,6 @@ class Unlocks(Protocol):
 class Credentials(Rows[IssuedCredential], Protocol):
     """E-keys as they were signed."""
 
-    async def newest(self, phone_id: UUID, lock_id: UUID, at: datetime) -> IssuedCredential | None:
-        """Return the phone's newest credential for a lock that lives at this instant."""
-        ...
-
     async def of_grant(
         self, grant_id: UUID, phone_id: UUID, lock_id: UUID, at: datetime
     ) -> IssuedCredential | None:
@@ -293,10 +277,6 @@ class Journals(Protocol):
 
     async def is_complete(self, lock_id: UUID) -> bool:
         """Tell whether every number from 1 to the last is kept."""
-        ...
-
-    async def of_lock(self, lock_id: UUID, *, after: int = 0, limit: int = 500) -> Sequence[JournalLine]:
-        """Return entries above a number, in order."""
         ...
 
 

@@ -38,16 +38,6 @@ class Commands(Rows[Command]):
     table = table_of(CommandRow)
     record = Command
 
-    async def queued(self, lock_id: UUID) -> Sequence[Command]:
-        """Return and hold the lock's queued commands by counter."""
-        table = self.table
-        return await self.all(
-            self.select()
-            .where(table.c.lock_id == lock_id, table.c.state == "queued")
-            .order_by(table.c.counter)
-            .with_for_update()
-        )
-
     async def open_locks(self) -> Sequence[UUID]:
         """Return the locks that have a queued command."""
         table = self.table
@@ -106,22 +96,6 @@ class Credentials(Rows[IssuedCredential]):
 
     table = table_of(CredentialRow)
     record = IssuedCredential
-
-    async def newest(self, phone_id: UUID, lock_id: UUID, at: datetime) -> IssuedCredential | None:
-        """Return the phone's newest credential for a lock that lives at this instant."""
-        table = self.table
-        return await self.first(
-            self.select()
-            .where(
-                table.c.phone_id == phone_id,
-                table.c.lock_id == lock_id,
-                table.c.revoked_at.is_(None),
-                table.c.not_before <= at,
-                table.c.expires_at > at,
-            )
-            .order_by(table.c.id.desc())
-            .limit(1)
-        )
 
     async def of_grant(
         self, grant_id: UUID, phone_id: UUID, lock_id: UUID, at: datetime
@@ -298,13 +272,3 @@ class Journals(Rows[JournalLine]):
             table.c.lock_id == lock_id
         )
         return bool(await self.scalar(statement))
-
-    async def of_lock(self, lock_id: UUID, *, after: int = 0, limit: int = 500) -> Sequence[JournalLine]:
-        """Return entries above a number, in order."""
-        table = self.table
-        return await self.all(
-            self.select()
-            .where(table.c.lock_id == lock_id, table.c.number > after)
-            .order_by(table.c.number)
-            .limit(limit)
-        )

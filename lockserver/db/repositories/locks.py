@@ -124,19 +124,6 @@ class Locks(Rows[Lock]):
         )
         return await self.run(statement) == 1
 
-    async def next_counter(self, lock_id: UUID) -> int:
-        """Raise the lock's command counter by one and return it, holding the lock's row."""
-        table = self.table
-        counter = await self.scalar(
-            update(table)
-            .where(table.c.id == lock_id)
-            .values(command_counter=table.c.command_counter + 1)
-            .returning(table.c.command_counter)
-        )
-        if counter is None:
-            raise NotFoundError
-        return int(counter)
-
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
         return await self.all(self.select().where(self.table.c.state == "active"))
@@ -213,11 +200,6 @@ class LockStates(Rows[LockStatus]):
         raw = await driver(self.connection)
         columns = [[getattr(status, name) for status in statuses] for name in _ADVANCED]
         await raw.execute(_ADVANCE, columns)
-
-    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
-        """Note that these locks are not connected."""
-        table = self.table
-        await self.run(update(table).where(table.c.lock_id.in_(lock_ids)).values(connected=False))
 
 
 class LockDocuments(Rows[LockDocument]):
