@@ -1,0 +1,114 @@
+/**
+ * The lock's decision, docs/protocol.md §7, for a phone that says beforehand why a key will not work.
+ *
+ * Windows are half-open, `[from, until)`, as in Python and in the lock (L-40, `tests/vectors/access.json`). The lock
+ * decides; this only foretells.
+ */
+
+import { same } from "./bytes.js";
+import { ENTRY, GUEST, HOLD_OPEN, LOCK, MINUTES_OF_WEEK, OWNER, READ_JOURNAL, STAFF, TENANT, UNLOCK } from "./credential.js";
+import { OPERATIONS } from "./handshake.js";
+import { EPOCH_JUMP } from "./limits.js";
+
+/** The Unix epoch was a Thursday 00:00: three days after a Monday. */
+const EPOCH_MINUTE = 4320;
+
+const NEEDS = Object.freeze({
+  [OPERATIONS.unlock]: UNLOCK,
+  [OPERATIONS.lock]: LOCK,
+  [OPERATIONS.hold_open]: HOLD_OPEN,
+  [OPERATIONS.read_journal]: READ_JOURNAL,
+  [OPERATIONS.sync]: 0,
+});
+
+/**
+ * @typedef {object} Clock
+ * @property {number|null} now Unix seconds; null: lost
+ * @property {number} floor the latest time ever known
+ *
+ * @typedef {object} Door what a lock holds
+ * @property {Uint8Array} lockId
+ * @property {boolean} shared
+ * @property {number} epoch turnover epoch; of no meaning at shared doors
+ * @property {number} ownerEpoch
+ * @property {number} staffEpoch
+ * @property {boolean} occupied
+ * @property {Uint8Array[]} revoked credential ids
+ * @property {number|null} iatFloor
+ *
+ * @typedef {{denied: string}|{denied: null, raiseEpoch: number|null, occupies: boolean}} Verdict
+ */
+
+/** Whether `now` lies in `[from, until)`. @param {number} now @param {number} from @param {number} until */
+export function inWindow(now, from, until) {
+  return from <= now && now < until;
+}
+
+/** @param {number} now Unix seconds @param {number} offset minutes east of UTC @returns {number} from Monday 00:00 */
+export function minuteOfWeek(now, offset) {
+  const minutes = Math.floor(now / 60) + offset + EPOCH_MINUTE;
+  return ((minutes % MINUTES_OF_WEEK) + MINUTES_OF_WEEK) % MINUTES_OF_WEEK;
+}
+
+/** @param {import("./credential.js").Schedule} schedule @param {number} now Unix seconds */
+export function scheduleHolds(schedule, now) {
+  const minute = minuteOfWeek(now, schedule.offset);
+  return schedule.windows.some(([from, until]) => inWindow(minute, from, until));
+}
+
+/**
+ * @param {import("./credential.js").Credential} claims verified @param {number} operation one of OPERATIONS
+ * @param {Clock} clock @param {Door} door @returns {Verdict}
+ */
+export function decide(claims, operation, clock, door) {
+  const denied = deniedByTime(claims, clock, door) ?? deniedByEpoch(claims, door) ?? deniedByUse(claims, operation, clock, door);
+  if (denied) return { denied };
+  const opens = operation === OPERATIONS.unlock || operation === OPERATIONS.hold_open;
+  const raises = opens && claims.epoch !== null && claims.epoch > heldEpoch(claims, door);
+  return { denied: null, raiseEpoch: raises ? claims.epoch : null, occupies: raises && isResident(claims) };
+}
+
+/** @param {import("./credential.js").Credential} claims */
+function isResident(claims) {
+  return claims.class === TENANT || claims.class === GUEST;
+}
+
+/** @param {import("./credential.js").Credential} claims @param {Door} door @returns {number} */
+function heldEpoch(claims, door) {
+  if (claims.class === OWNER) return door.ownerEpoch;
+  return claims.class === STAFF ? door.staffEpoch : door.epoch;
+}
+
+/** @param {import("./credential.js").Credential} claims @param {Clock} clock @param {Door} door @returns {string|null} */
+function deniedByTime(claims, clock, door) {
+  if (!same(claims.lockId, door.lockId)) return "wrong_lock";
+  if (clock.floor >= claims.exp) return "expired";
+  if (clock.now === null) return "clock_lost";
+  if (clock.now < claims.nbf) return "not_yet";
+  if (clock.now >= claims.exp) return "expired";
+  if (door.revoked.some((cti) => same(cti, claims.cti))) return "revoked";
+  return door.iatFloor !== null && claims.iat < door.iatFloor ? "list_floor" : null;
+}
+
+/** @param {import("./credential.js").Credential} claims @param {Door} door @returns {string|null} */
+function deniedByEpoch(claims, door) {
+  if (isResident(claims) && door.shared) return claims.epoch === null ? null : "epoch_shared";
+  if (isResident(claims) && claims.epoch === null) return "epoch_low";
+  const epoch = claims.epoch ?? 0;
+  const held = heldEpoch(claims, door);
+  if (epoch < held) return "epoch_low";
+  return epoch > held + EPOCH_JUMP ? "epoch_jump" : null;
+}
+
+/**
+ * @param {import("./credential.js").Credential} claims @param {number} operation @param {Clock} clock @param {Door} door
+ * @returns {string|null}
+ */
+function deniedByUse(claims, operation, clock, door) {
+  const needed = NEEDS[operation];
+  if (needed === undefined || (claims.capabilities & needed) !== needed) return "capability";
+  if (claims.schedule && !scheduleHolds(claims.schedule, /** @type {number} */ (clock.now))) return "schedule";
+  const opens = operation === OPERATIONS.unlock || operation === OPERATIONS.hold_open;
+  const needsEntry = opens && door.occupied && !isResident(claims);
+  return needsEntry && !(claims.capabilities & ENTRY) ? "occupied" : null;
+}

@@ -1,0 +1,89 @@
+/** What a phone signs beside the door: wishes and requests to the server, docs/protocol.md §2. */
+
+import { openDocument, signDocument } from "./cose.js";
+import { hash } from "./crypto.js";
+import { bytes, bytesUpTo, field, integer, malformed, optional, readMap, text, time, writeMap } from "./fields.js";
+import { HASH, ID, MAX_ARGS, MAX_INT, MAX_TEXT, MAX_WISH, NONCE } from "./limits.js";
+
+/** Wish operations; the comment names the target. */
+export const WISHES = Object.freeze({
+  unlock: 1, lock: 2, hold_open: 3, // lock
+  share: 4, freeze: 5, unfreeze: 6, revoke: 7, // grant
+  read_pin: 8, set_pin: 9, // lock
+  end_tenancy: 10, // tenancy
+  consent_to_entry: 11, emergency_entry: 12, // lock
+  name_staff: 13, // house
+  name_guest: 14,
+  remove_phone: 15, // phone
+  sign_tenancy: 16, // door
+  release_lock: 17, // lock
+});
+
+const MAX_ARG = 128;
+
+const WISH = {
+  wishId: field(1, bytes(ID)),
+  targetId: field(2, bytes(ID)),
+  operation: field(3, integer(17, 1)),
+  notAfter: field(4, time),
+  args: optional(5, args),
+};
+const REQUEST = {
+  phoneId: field(1, bytes(ID)),
+  methodPath: field(2, text(MAX_TEXT, 1)),
+  bodyHash: field(3, bytes(HASH)),
+  issuedAt: field(4, time),
+  nonce: field(5, bytes(NONCE)),
+};
+
+/**
+ * @typedef {object} Wish
+ * @property {Uint8Array} wishId used once
+ * @property {Uint8Array} targetId
+ * @property {number} operation one of WISHES
+ * @property {number} notAfter Unix seconds
+ * @property {Map<string, number|string|Uint8Array>|null} [args] 1 to 8, or none
+ */
+
+/** @param {Wish} wish @param {import("./crypto.js").KeyPair} phone @returns {Promise<Uint8Array>} `LK1-WISH` */
+export async function signWish(wish, phone) {
+  return signDocument("LK1-WISH", writeMap(WISH, wish), phone, MAX_WISH);
+}
+
+/** @param {Uint8Array} raw @param {Uint8Array} phonePublic @returns {Promise<Wish>} @throws {RemoteError} */
+export async function readWish(raw, phonePublic) {
+  return /** @type {any} */ (readMap(WISH, await openDocument("LK1-WISH", raw, [phonePublic], { most: MAX_WISH })));
+}
+
+/**
+ * @param {{phoneId: Uint8Array, methodPath: string, body: Uint8Array, issuedAt: number, nonce: Uint8Array}} request
+ *   methodPath e.g. `POST /v1/phone/sync`; the body as it is sent; Unix seconds; a nonce used once
+ * @param {import("./crypto.js").KeyPair} phone
+ * @returns {Promise<Uint8Array>} `LK1-REQ`
+ */
+export async function signRequest(request, phone) {
+  const said = { ...request, bodyHash: await hash(request.body) };
+  return signDocument("LK1-REQ", writeMap(REQUEST, said), phone, MAX_WISH);
+}
+
+/**
+ * @param {Uint8Array} raw @param {Uint8Array} phonePublic
+ * @returns {Promise<{phoneId: Uint8Array, methodPath: string, bodyHash: Uint8Array, issuedAt: number,
+ *   nonce: Uint8Array}>}
+ * @throws {RemoteError}
+ */
+export async function readRequest(raw, phonePublic) {
+  return /** @type {any} */ (readMap(REQUEST, await openDocument("LK1-REQ", raw, [phonePublic], { most: MAX_WISH })));
+}
+
+/** @param {any} value @returns {Map<string, number|string|Uint8Array>} */
+function args(value) {
+  if (!(value instanceof Map) || value.size < 1 || value.size > MAX_ARGS) return malformed("args");
+  for (const [name, item] of value) {
+    text(MAX_TEXT)(name);
+    if (item instanceof Uint8Array) bytesUpTo(MAX_ARG)(item);
+    else if (typeof item === "string") text(MAX_TEXT)(item);
+    else integer(MAX_INT, -MAX_INT)(item);
+  }
+  return value;
+}
