@@ -7,14 +7,14 @@ goings; whether anything is missing is said in one word.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.grant import GrantClass
-from lockserver.domain.lock import JournalLine, Lock, LockStatus
+from lockserver.domain.lock import Bolt, JournalLine, Lock, LockStatus
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
 
@@ -42,10 +42,16 @@ FORMER_KEY = Denial.EPOCH_LOW
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A lock with what it last said."""
+    """A lock with what it last said. `private`: somebody lives behind it, and the reader does not."""
 
     lock: Lock
     status: LockStatus
+    private: bool = False
+
+    @property
+    def bolt(self) -> Bolt | None:
+        """How the bolt stood last; None where that is not the reader's to know (L-51)."""
+        return None if self.private else self.status.bolt
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,11 @@ async def know_lock(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime
     lives = bool(await work.grants.living(reader, lock.door_id, now))
     if not lives and not await _runs(work, reader, lock):
         raise NotFoundError
-    return Known(lock, await work.lock_states.get(lock_id))
+    status = await work.lock_states.get(lock_id)
+    home = await work.tenancies.living_in(lock.door_id, now)
+    if home is None or any(one.holder_id == reader for one in await work.tenancies.occupants(home.id)):
+        return Known(lock, status)
+    return Known(lock, replace(status, last_seen_at=_to_the_hour(status.last_seen_at)), private=True)
 
 
 async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime) -> Journal:
@@ -89,6 +99,11 @@ async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datet
         if (whose := _whose(line, owners, reader) or _former(line, home_since)) is not None
     ]
     return Journal(shown, await work.journals.is_complete(lock_id))
+
+
+def _to_the_hour(at: datetime | None) -> datetime | None:
+    """A lock speaks when its door is used: to the second, `last seen` would be a list of comings and goings."""
+    return at.replace(minute=0, second=0, microsecond=0) if at else None
 
 
 async def _runs(work: UnitOfWork, reader: UUID, lock: Lock) -> bool:

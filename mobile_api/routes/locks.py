@@ -42,7 +42,7 @@ def lock_out(known: Known, *, pending: bool) -> LockOut:
         serial=lock.serial,
         state=lock.state,
         last_seen_at=said.last_seen_at,
-        bolt=said.bolt,
+        bolt=known.bolt,
         clock_offset_s=said.clock_offset,
         clock_attested=said.clock_attested,
         epoch=said.epoch,

@@ -40,14 +40,18 @@ class EnrolledIn(In):
 
 
 class LockOut(Out):
-    """A lock and what it last said of itself, with when; what it never said is null or `unknown`."""
+    """A lock and what it last said of itself, with when; what it never said is null or `unknown`.
+
+    Of a room that somebody else lives in, `bolt` is null and `last_seen_at` is cut to the hour: a landlord
+    sees that the lock is well, not when its door is used.
+    """
 
     id: UUID
     door_id: UUID
     serial: str
     state: Literal["enrolling", "active", "retired"]
     last_seen_at: Instant | None
-    bolt: Literal["locked", "unlocked", "unknown"]
+    bolt: Literal["locked", "unlocked", "unknown"] | None
     clock_offset_s: int | None
     clock_attested: bool | None
     epoch: int | None

@@ -157,7 +157,7 @@ class Transcript:
     def th5(self, m4: bytes) -> bytes:
         return sha256(self.th4 + m4[1:])
 
-    def open(self, number: int, th: bytes, box: bytes) -> Any:  # noqa: ANN401 - CBOR
+    def open(self, number: int, th: bytes, box: bytes) -> Any:
         return dec(gcm_open(self.key_iv(number, th), box, th))
 
     def key_iv(self, number: int, th: bytes) -> bytes:

@@ -71,7 +71,8 @@ async def household(door: Door) -> Household:
     house = await landlord.house()
     room = house["rooms"][0]
     await landlord.ok("POST", "/tenancies", landlord.lease(room, first.number, second.number))
-    await landlord.ok("POST", f"/houses/{house['id']}/staff", {"phone": caretaker.number})
+    named = landlord.staff_body(house["id"], caretaker.number)
+    await landlord.ok("POST", f"/houses/{house['id']}/staff", named)
     lock = uuid7(door.clock.now(), secrets.token_bytes(10))
     door.database.execute(
         "INSERT INTO locks (id, door_id, serial, sign_pub, ecdh_pub, factory_fingerprint, shard, state)"
@@ -140,3 +141,35 @@ async def test_L51_mutant_a_journal_that_shows_everybody_is_caught(
     monkeypatch.setattr(read_lock, "_whose", leaky)
     with pytest.raises(AssertionError):
         await test_L51_nobody_reads_another_residents_movements(door)
+
+
+async def test_L51_a_former_tenants_key_is_told_to_who_lives_there_and_to_nobody_else(door: Door) -> None:
+    home = await household(door)
+    home.wrote(What.DENIED, home.second, denial=Denial.EPOCH_LOW)  # an epoch below the lease's is no resident's
+    assert ("former", "denied") in await read(home, home.first)
+    assert ("former", "denied") not in await read(home, home.landlord)
+
+
+async def test_L51_only_a_resident_sees_when_a_rooms_lock_spoke_and_how_its_bolt_stands(door: Door) -> None:
+    home = await household(door)
+    door.database.execute(
+        "INSERT INTO lock_status (lock_id, connected, bolt, last_seen_at) VALUES (%s, true, 'unlocked', %s)",
+        home.lock, home.now().replace(minute=23, second=45, microsecond=0),
+    )  # fmt: skip
+    seen = {
+        name: await getattr(home, name).ok("GET", f"/locks/{home.lock}")
+        for name in ("first", "landlord", "caretaker")
+    }
+    assert seen["first"]["bolt"] == "unlocked"
+    assert ":23:45" in seen["first"]["last_seen_at"]
+    for outsider in ("landlord", "caretaker"):
+        assert seen[outsider]["bolt"] is None
+        assert ":00:00" in seen[outsider]["last_seen_at"]
+
+
+async def test_L51_mutant_a_lock_seen_to_the_second_is_caught(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_lock, "_to_the_hour", lambda at: at)
+    with pytest.raises(AssertionError):
+        await test_L51_only_a_resident_sees_when_a_rooms_lock_spoke_and_how_its_bolt_stands(door)

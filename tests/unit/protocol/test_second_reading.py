@@ -10,7 +10,7 @@ from tests.vectors import second_reading as wire
 from tests.vectors.generate import FOLDER
 
 
-def load(name: str) -> Any:  # noqa: ANN401 - JSON
+def load(name: str) -> Any:
     return json.loads((FOLDER / name).read_text(encoding="ascii"))
 
 
