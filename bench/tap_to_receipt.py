@@ -42,7 +42,7 @@ async def approved(served: Served, count: int) -> list[tuple[App, str, dict[str,
     """Tenants whose case staff have settled: app, case, card."""
     landlord, staff = await served.person(), await served.person()
     house = await landlord.house(rooms=-(-count // A_ROOM), capacity=A_ROOM)
-    await landlord.ok("POST", f"/houses/{house['id']}/staff", {"phone": staff.number})
+    await landlord.ok("POST", f"/houses/{house['id']}/staff", landlord.staff_body(house["id"], staff.number))
     tenants = [await served.person() for _ in range(count)]
     ready = []
     for number, room in enumerate(house["rooms"]):

@@ -20,5 +20,11 @@ async def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
+async def sent_of(request: Request) -> bytes:
+    """Return the body as it was sent: a wish covers that, not our reading of it."""
+    return await request.body()
+
+
 Server = Annotated[Services, Depends(services_of)]
 Address = Annotated[str, Depends(address_of)]
+Sent = Annotated[bytes, Depends(sent_of)]

@@ -7,10 +7,12 @@ from uuid import UUID
 
 from lockserver.app.log_in import find_or_make_holder
 from lockserver.app.ports import PhoneIndex, Random, UnitOfWork
+from lockserver.app.spend_owners_wish import Wished, spend_owners_wish
 from lockserver.domain.errors import InvalidInputError, NotFoundError
 from lockserver.domain.grant import Capability, Grant
 from lockserver.domain.house import Door, House
 from lockserver.domain.ids import uuid7
+from lockserver.protocol.wish import WishOperation
 
 OWNER_CAPABILITIES = int(
     Capability.UNLOCK
@@ -28,6 +30,14 @@ class NewDoor:
     kind: Literal["gate", "room"]
     name: str
     capacity: int | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class NewStaff:
+    """Whom a landlord names, by telephone number, with his phone's signature."""
+
+    phone: str
+    wished: Wished
 
 
 async def own_house(work: UnitOfWork, holder_id: UUID, house_id: UUID) -> House:
@@ -101,14 +111,16 @@ async def name_staff(
     now: datetime,
     owner_id: UUID,
     house_id: UUID,
-    phone: str,
+    new: NewStaff,
 ) -> UUID:
     """Make the holder behind a number staff of a house; he may check identities there.
 
-    It conveys no key: a staff key is a grant of its own. Raises NotFoundError.
+    It conveys no key: a staff key is a grant of its own. Raises NotFoundError, PhoneUnknownError,
+    Wish…Error.
     """
     house = await own_house(work, owner_id, house_id)
-    holder = await find_or_make_holder(work, index, random, now, phone)
+    await spend_owners_wish(work, now, owner_id, new.wished, WishOperation.NAME_STAFF, house.id)
+    holder = await find_or_make_holder(work, index, random, now, new.phone)
     await work.houses.add_staff(house.id, holder.id)
     await work.audit.write(f"holder:{owner_id}", "name_staff", f"house:{house.id}", holder=str(holder.id))
     return holder.id

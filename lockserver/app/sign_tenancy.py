@@ -9,6 +9,7 @@ from uuid import UUID
 from lockserver.app.keep_house import own_door
 from lockserver.app.log_in import find_or_make_holder
 from lockserver.app.ports import PhoneIndex, Random, UnitOfWork
+from lockserver.app.spend_owners_wish import Wished, spend_owners_wish
 from lockserver.domain import statutes
 from lockserver.domain.canonical import b64url
 from lockserver.domain.duties import Duty
@@ -19,6 +20,7 @@ from lockserver.domain.ids import new_secret, uuid7
 from lockserver.domain.phone_number import mask, normalise
 from lockserver.domain.tenancy import KeyPolicy, Occupant, Tenancy, check_occupants, next_epoch
 from lockserver.domain.times import Window
+from lockserver.protocol.wish import WishOperation
 
 TENANT_CAPABILITIES = int(Capability.UNLOCK | Capability.LOCK | Capability.READ_JOURNAL)
 GATE_CAPABILITIES = int(Capability.UNLOCK)
@@ -35,12 +37,13 @@ class NewOccupant:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Lease:
-    """What a landlord signs."""
+    """What a landlord signs, with his phone's signature."""
 
     door_id: UUID
     window: Window
     occupants: Sequence[NewOccupant]
     key_policy: KeyPolicy
+    wished: Wished
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -77,9 +80,10 @@ async def sign_tenancy(
     """Write tenancy, occupants, one arrival duty each, grants, the room's next epoch, invites.
 
     Raises NotFoundError, NotARoomError, WindowInvalidError, RoomFullError, GuardianMissingError,
-    RoomTakenError.
+    RoomTakenError, PhoneUnknownError, Wish…Error.
     """
     house, door = await own_door(work, landlord_id, lease.door_id)
+    await spend_owners_wish(work, now, landlord_id, lease.wished, WishOperation.SIGN_TENANCY, door.id)
     upper = lease.window.upper
     if upper is None or upper <= now:
         raise WindowInvalidError

@@ -1,5 +1,6 @@
 """A wish: the acting holder's own signature under whatever opens, grants or ends access."""
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -15,6 +16,12 @@ MAX_WISH = 512
 
 MAX_ARG = 128
 """Bytes of a byte-string argument: a point is 65."""
+
+OF = "of"
+"""The argument that binds a wish to the request that it came with: its digest."""
+
+SALT = 16
+"""Bytes: who keeps the wish and not its salt can try no telephone number against the digest."""
 
 Arg: TypeAlias = int | str | bytes
 
@@ -34,10 +41,10 @@ class WishOperation(IntEnum):
     END_TENANCY = 10  # target: tenancy
     CONSENT_ENTRY = 11  # target: lock; args: until
     EMERGENCY_ENTRY = 12  # target: lock; args: reason, until
-    NAME_STAFF = 13  # target: house; args: the key
+    NAME_STAFF = 13  # target: house; args: of
     NAME_GUEST = 14  # target: grant or lock; args: the key
     REMOVE_PHONE = 15  # target: phone
-    SIGN_TENANCY = 16  # target: door
+    SIGN_TENANCY = 16  # target: door; args: of
     RELEASE_LOCK = 17  # target: lock
 
 
@@ -53,6 +60,16 @@ class Wish:
     operation: WishOperation
     not_after: int
     args: dict[str, Arg] = field(default_factory=dict)
+
+
+def digest_of(salt: bytes, canonical: bytes) -> bytes:
+    """Return the argument ``of``: H(salt || canonical JSON of the request without wish and salt).
+
+    LocalError: the salt is not 16 bytes.
+    """
+    if len(salt) != SALT:
+        raise LocalError(f"a salt of {len(salt)} bytes, not {SALT}")
+    return hashlib.sha256(salt + canonical).digest()
 
 
 def sign_wish(wish: Wish, signer: Signer) -> bytes:

@@ -20,7 +20,7 @@ from lockserver.protocol.documents import DoorDocument, read_door, read_key_set
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.limits import ID, NONCE
 from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
-from lockserver.protocol.wish import Arg, Wish, WishOperation, sign_wish
+from lockserver.protocol.wish import OF, SALT, Arg, Wish, WishOperation, digest_of, sign_wish
 from mobile_api.phone.bundle import Bundle, StoredDoor, b64, unb64
 from mobile_api.phone.door import Visit, claim, visit
 
@@ -198,6 +198,20 @@ class Phone:
             args=dict(args or {}),
         )
         return sign_wish(wish, self.bundle.signer)
+
+    def wish_for(
+        self, operation: WishOperation, target: bytes, body: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Return the body of a request that grants something, with his wish over all of it.
+
+        `target` is a 16-byte id; the body holds text, integers, truths, lists and objects of these.
+        """
+        canonical = json.dumps(
+            body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        ).encode()
+        salt = secrets.token_bytes(SALT)
+        wish = self.wish(operation, target, {OF: digest_of(salt, canonical)})
+        return {**body, "wish": b64(wish), "salt": b64(salt)}
 
     # ---- at a door, without a network
 

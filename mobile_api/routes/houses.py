@@ -4,13 +4,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from lockserver.app.keep_house import NewDoor, add_door, create_house, name_staff, own_house
+from lockserver.app.keep_house import NewDoor, NewStaff, add_door, create_house, name_staff, own_house
 from lockserver.app.ports import UnitOfWork
+from lockserver.app.spend_owners_wish import Wished
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.house import Door, House
 from lockserver.domain.phone_number import normalise
 from mobile_api.auth.session import Caller
-from mobile_api.deps import Server
+from mobile_api.deps import Sent, Server
 from mobile_api.idempotency import Done, Idempotent
 from mobile_api.schemas.houses import DoorIn, DoorOut, HouseIn, HouseOut, StaffIn, StaffOut
 
@@ -92,9 +93,12 @@ async def add(house_id: UUID, body: DoorIn, caller: Caller, services: Server, on
 
 @router.post("/{house_id}/staff", status_code=201, response_model=StaffOut, summary="Name a member of staff")
 async def staff(
-    house_id: UUID, body: StaffIn, caller: Caller, services: Server, once: Idempotent
+    house_id: UUID, body: StaffIn, caller: Caller, services: Server, once: Idempotent, sent: Sent
 ) -> Response:
-    """Staff may check identities in this house; it conveys no key."""
+    """Staff may check identities in this house; it conveys no key.
+
+    It takes the signature of an active phone of the landlord's, under all of this body.
+    """
 
     async def act(work: UnitOfWork) -> Done:
         await own_house(work, caller.holder_id, house_id)
@@ -105,7 +109,7 @@ async def staff(
             services.clock.now(),
             caller.holder_id,
             house_id,
-            normalise(body.phone),
+            NewStaff(normalise(body.phone), Wished(body.wish, body.salt, sent)),
         )
         return Done(201, StaffOut(house_id=house_id, holder_id=holder_id))
 

@@ -11,13 +11,14 @@ from lockserver.app.accept_invite import Invited, accept_invite, read_invite
 from lockserver.app.end_tenancy import end_tenancy_early, find_tenancy
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.sign_tenancy import Lease, NewOccupant, Signed, sign_tenancy
+from lockserver.app.spend_owners_wish import Wished
 from lockserver.domain.duties import Duty
 from lockserver.domain.errors import WindowInvalidError
 from lockserver.domain.tenancy import Tenancy
 from lockserver.domain.times import Window
 from mobile_api.access import refresh_access
 from mobile_api.auth.session import Caller
-from mobile_api.deps import Server
+from mobile_api.deps import Sent, Server
 from mobile_api.idempotency import Done, Idempotent
 from mobile_api.schemas.houses import (
     DutyOut,
@@ -85,7 +86,7 @@ def _signed_out(signed: Signed, now: datetime, public_url: str) -> SignedOut:
     return SignedOut(**dict(shown), invites=invites)
 
 
-def _lease(body: TenancyIn) -> Lease:
+def _lease(body: TenancyIn, sent: bytes) -> Lease:
     try:
         window = Window(body.window.lower, body.window.upper)
     except ValueError:
@@ -96,18 +97,21 @@ def _lease(body: TenancyIn) -> Lease:
         else NewOccupant(one)
         for one in body.tenants
     ]
-    return Lease(body.door_id, window, occupants, body.key_policy)
+    return Lease(body.door_id, window, occupants, body.key_policy, Wished(body.wish, body.salt, sent))
 
 
 @router.post("/tenancies", status_code=201, response_model=SignedOut, summary="Sign a lease of a room")
-async def sign(body: TenancyIn, caller: Caller, services: Server, once: Idempotent) -> Response:
-    """One transaction writes the lease, its grants, one duty per occupant with its clock, the links."""
+async def sign(body: TenancyIn, caller: Caller, services: Server, once: Idempotent, sent: Sent) -> Response:
+    """One transaction writes the lease, its grants, one duty per occupant with its clock, the links.
+
+    It takes the signature of an active phone of the landlord's, under all of this body.
+    """
     lock_ids: list[UUID] = []
 
     async def act(work: UnitOfWork) -> Done:
         now = services.clock.now()
         signed = await sign_tenancy(
-            work, services.phone_index, services.random, now, caller.holder_id, _lease(body)
+            work, services.phone_index, services.random, now, caller.holder_id, _lease(body, sent)
         )
         lock = await work.locks.at_door(body.door_id)
         lock_ids.extend([] if lock is None else [lock.id])

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from mobile_api.schemas.parts import In, Instant, Out, PhoneNumber, WindowBody
+from mobile_api.schemas.parts import In, Instant, Out, PhoneNumber, WindowBody, WishedIn, example, octets
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -63,10 +63,10 @@ class HouseOut(Out):
     doors: list[DoorOut]
 
 
-class StaffIn(In):
-    """Whom to make staff of the house."""
+class StaffIn(WishedIn):
+    """Whom to make staff of the house. The wish: operation 13 (name staff), target the house."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"phone": "13912345679"}]})
+    model_config = example(phone="13912345679", wish=octets(200), salt=octets(16))
 
     phone: PhoneNumber
 
@@ -86,8 +86,11 @@ class OccupantIn(In):
     guardian_phone: PhoneNumber | None = None
 
 
-class TenancyIn(In):
-    """A lease. `tenants` are telephone numbers, or objects where one is a minor."""
+class TenancyIn(WishedIn):
+    """A lease. `tenants` are telephone numbers, or objects where one is a minor.
+
+    The wish: operation 16 (sign tenancy), target the door.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -97,6 +100,8 @@ class TenancyIn(In):
                     "window": {"from": "2026-12-01T06:00:00Z", "until": "2027-12-01T04:00:00Z"},
                     "tenants": ["13912345678"],
                     "key_policy": "on_submit",
+                    "wish": octets(200),
+                    "salt": octets(16),
                 }
             ]
         }

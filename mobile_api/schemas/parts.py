@@ -18,6 +18,7 @@ from pydantic import (
 from lockserver.domain.canonical import b64url, unb64url
 from lockserver.domain.errors import InvalidInputError
 from lockserver.domain.times import require_utc
+from lockserver.protocol.wish import SALT
 
 
 def example(**fields: JsonValue) -> ConfigDict:
@@ -71,6 +72,9 @@ Point = Annotated[Bytes, Field(min_length=65, max_length=65)]
 Wish = Annotated[Bytes, Field(min_length=64, max_length=512)]
 """An LK1-WISH."""
 
+Salt = Annotated[Bytes, Field(min_length=SALT, max_length=SALT)]
+"""Fresh for every wish over a body, and kept by nobody."""
+
 Sealed = Annotated[Bytes, Field(min_length=82, max_length=16384)]
 """An ECIES box to the verify key."""
 
@@ -91,3 +95,14 @@ class WindowBody(BaseModel):
 
     lower: Instant = Field(alias="from")
     upper: Instant = Field(alias="until")
+
+
+class WishedIn(In):
+    """A body that grants something, under the wish of an active phone of whoever grants it."""
+
+    wish: Wish = Field(
+        description="An LK1-WISH whose one argument `of` is SHA-256(salt ‖ J). J is this body as sent,"
+        " without `wish` and `salt`, in canonical JSON: keys sorted, no spaces, UTF-8 (RFC 8785)."
+        " Another body than that is `wish_invalid`."
+    )
+    salt: Salt = Field(description="16 random bytes, fresh for every wish; kept nowhere.")

@@ -32,7 +32,7 @@ from lockserver.keys.keyring import create_site, load_api, load_verify, public_k
 from lockserver.protocol.curve import EcdsaSigner, private_key, public_bytes
 from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
 from lockserver.protocol.sealed import Box, box_info, seal, unseal
-from lockserver.protocol.wish import Wish, WishOperation, sign_wish
+from lockserver.protocol.wish import OF, SALT, Arg, Wish, WishOperation, digest_of, sign_wish
 from lockserver.run.roles.verify import code_tables
 from mobile_api.app import create_app
 from mobile_api.limits import Limits
@@ -70,6 +70,10 @@ STAY = {
     "reason_code": "01",
     "occupation_code": "60",
 }
+
+
+BY_BUTTON = "UPDATE phones SET state = 'active', proved_by = 'button' WHERE id = %s"
+"""As the superuser: no role but the issuer may."""
 
 
 @dataclass
@@ -144,6 +148,10 @@ class Door:
         while await work_on_one_part(self.verifying):
             taken += 1
         return taken
+
+    async def press_button(self, phone_id: str) -> None:
+        """What a lock's button does to the phone that claims it, without a lock."""
+        self.database.execute(BY_BUTTON, phone_id)
 
     async def person(self, phone: str | None = None) -> App:
         """Somebody who has logged in."""
@@ -263,18 +271,43 @@ class App:
         self.phone_id = phone["id"]
         return phone
 
-    def wish(self, operation: WishOperation, target: str, *, life: int = 60, **given: Any) -> str:
+    def wish(
+        self,
+        operation: WishOperation,
+        target: str,
+        *,
+        life: int = 60,
+        args: dict[str, Arg] | None = None,
+        **given: Any,
+    ) -> str:
         wish = Wish(
             wish_id=given.get("wish_id", secrets.token_bytes(16)),
             target_id=UUID(target).bytes,
             operation=operation,
             not_after=int(self.door.clock.now().timestamp()) + life,
+            args=args or {},
         )
         return b64url(sign_wish(wish, given.get("signer", self.signer)))
 
+    def wished(
+        self, operation: WishOperation, target: str, body: Mapping[str, Any], **given: Any
+    ) -> dict[str, Any]:
+        """The body with this phone's wish over all of it."""
+        salt = secrets.token_bytes(SALT)
+        wish = self.wish(operation, target, args={OF: digest_of(salt, dumps(body))}, **given)
+        return {**body, "wish": wish, "salt": b64url(salt)}
+
     # ---- landlord
 
+    async def own_phone(self) -> None:
+        """Bring in this phone's keys if they are not, and have a button prove them."""
+        if not self.phone_id:
+            await self.enrol_phone()
+        await self.door.press_button(self.phone_id)
+
     async def house(self, rooms: int = 1, capacity: int = 2) -> dict[str, Any]:
+        """A house of his, with a gate; his phone is proved, as it is once he has claimed a lock."""
+        await self.own_phone()
         made = await self.ok(
             "POST",
             "/houses",
@@ -291,15 +324,28 @@ class App:
         ]
         return {"id": made["id"], "gate": gate["id"], "rooms": [door["id"] for door in doors]}
 
-    def lease(self, room: str, *phones: str, **given: Any) -> dict[str, Any]:
-        lower: datetime = given.get("lower", self.door.clock.now())
-        upper: datetime = given.get("upper", lower + timedelta(days=365))
-        return {
+    def lease(
+        self,
+        room: str,
+        *phones: str,
+        lower: datetime | None = None,
+        upper: datetime | None = None,
+        **changes: Any,
+    ) -> dict[str, Any]:
+        """A lease that he signs; `changes` replace members of the body before he does."""
+        lower = lower or self.door.clock.now()
+        upper = upper or lower + timedelta(days=365)
+        body = {
             "door_id": room,
             "window": {"from": lower.isoformat(), "until": upper.isoformat()},
             "tenants": list(phones),
-            "key_policy": given.get("key_policy", "on_submit"),
+            "key_policy": "on_submit",
         }
+        return self.wished(WishOperation.SIGN_TENANCY, room, body | changes)
+
+    def staff_body(self, house_id: str, phone: str) -> dict[str, Any]:
+        """Whom he names, signed."""
+        return self.wished(WishOperation.NAME_STAFF, house_id, {"phone": phone})
 
     # ---- tenant
 

@@ -6,10 +6,12 @@ import json
 import secrets
 
 import httpx
+import psycopg
 
+from lockserver.db.connection import driver_url
 from lockserver.run.installation import Installation
 from lockserver.run.world import SystemClock
-from tests.support.app_door import App
+from tests.support.app_door import BY_BUTTON, App
 
 
 class Served:
@@ -29,6 +31,12 @@ class Served:
 
     async def verify(self) -> None:
         """The role verify is at work by itself."""
+
+    async def press_button(self, phone_id: str) -> None:
+        """What a lock's button does to the phone that claims it, without a lock."""
+        url = driver_url(self.installation.superuser_url)
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute(BY_BUTTON, (phone_id,))
 
     async def person(self) -> App:
         app = App(self, f"139{secrets.randbelow(10**8):08d}")  # type: ignore[arg-type]  # a door like it

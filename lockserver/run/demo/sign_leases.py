@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import UUID
+
+from lockserver.protocol.wish import WishOperation
+from mobile_api.phone.phone import Phone
 
 if TYPE_CHECKING:
     from lockserver.run.demo.story import Story
@@ -27,6 +31,22 @@ async def sign_leases(story: Story) -> None:
         code = await landlord.refusal(story.sign_lease("room 1", "tenant_c"))
         story.leases.pop("tenant_c", None)
         step.check(code == "room_taken", f"refused: {code}", code=code)
+    async with stage.step("Attack: the landlord's stolen session names staff") as step:
+        friend = {"phone": story.players["tenant_c"].actor.phone}
+        code = await landlord.refusal(_name_staff(story, _wished(story, Phone.fresh(), friend)))
+        step.check(bool(code), f"refused, by another phone's signature: {code}", code=code)
+        seen = _wished(story, landlord.phone, {"phone": story.players["staff"].actor.phone})
+        code = await landlord.refusal(_name_staff(story, seen | friend))
+        step.check(bool(code), f"refused, by the landlord's for somebody else: {code}", code=code)
     async with stage.step("The landlord names a member of staff for identity checks") as step:
-        await landlord.app.post(f"/houses/{story.house}/staff", {"phone": story.players["staff"].actor.phone})
-        step.saw("staff may compare a person with his card; it conveys no key")
+        body = {"phone": story.players["staff"].actor.phone}
+        await _name_staff(story, _wished(story, landlord.phone, body))
+        step.saw("by his phone's signature; staff may compare a person with his card; it conveys no key")
+
+
+def _wished(story: Story, phone: Phone, body: dict[str, str]) -> dict[str, object]:
+    return phone.wish_for(WishOperation.NAME_STAFF, UUID(story.house).bytes, body)
+
+
+async def _name_staff(story: Story, body: dict[str, object]) -> None:
+    await story.landlord.app.post(f"/houses/{story.house}/staff", body)

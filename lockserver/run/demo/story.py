@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from lockserver.protocol.wish import WishOperation
 from lockserver.run.demo.cast import draw_actor
 from lockserver.run.demo.player import Player
 
@@ -41,19 +43,18 @@ class Story:
         return self.players["landlord"]
 
     async def sign_lease(self, room: str, role: str) -> dict[str, Any]:
-        """The landlord signs a lease from now on with a tenant's phone number."""
-        now = datetime.now(UTC)
-        lease: dict[str, Any] = await self.landlord.app.post(
-            "/tenancies",
-            {
-                "door_id": self.doors[room],
-                "window": {
-                    "from": instant(now),
-                    "until": instant(now + timedelta(days=LEASE_DAYS)),
-                },
-                "tenants": [self.players[role].actor.phone],
+        """The landlord signs a lease from now on with a tenant's phone number: his phone's wish."""
+        now, door = datetime.now(UTC), self.doors[room]
+        body = {
+            "door_id": door,
+            "window": {
+                "from": instant(now),
+                "until": instant(now + timedelta(days=LEASE_DAYS)),
             },
-        )
+            "tenants": [self.players[role].actor.phone],
+        }
+        signed = self.landlord.phone.wish_for(WishOperation.SIGN_TENANCY, UUID(door).bytes, body)
+        lease: dict[str, Any] = await self.landlord.app.post("/tenancies", signed)
         self.leases[role] = lease
         return lease
 

@@ -31,7 +31,7 @@ async def sweep(door: Door) -> int:
 
 async def a_staff_member(door: Door, landlord: App, house_id: str) -> App:
     staff = await door.person()
-    await landlord.ok("POST", f"/houses/{house_id}/staff", {"phone": staff.number})
+    await landlord.ok("POST", f"/houses/{house_id}/staff", landlord.staff_body(house_id, staff.number))
     return staff
 
 
@@ -182,7 +182,8 @@ class TestStaffRoute:
         await a_staff_member(door, stranger, other_house["id"])
         for nobody in (tenant, landlord, stranger):
             assert (await check_by(nobody, tenant, case_id, card)).status_code == 404
-        await landlord.ok("POST", f"/houses/{signed['house']['id']}/staff", {"phone": tenant.number})
+        house_id = signed["house"]["id"]
+        await landlord.ok("POST", f"/houses/{house_id}/staff", landlord.staff_body(house_id, tenant.number))
         assert (await check_by(tenant, tenant, case_id, card)).status_code == 404, "not for himself"
 
     async def test_the_code_on_the_phone_and_the_document_are_checked(self, door: Door) -> None:

@@ -25,6 +25,8 @@ WISHES = {
     "/v1/phones/{phone_id}": WishOperation.REMOVE_PHONE,
     "/v1/locks/{lock_id}/unlock": WishOperation.UNLOCK,
     "/v1/tenancies/{tenancy_id}/end": WishOperation.END_TENANCY,
+    "/v1/tenancies": WishOperation.SIGN_TENANCY,
+    "/v1/houses/{house_id}/staff": WishOperation.NAME_STAFF,
 }
 ANY_CALLER = {"/v1/phone/sync"}
 """The phone's key is its caller; ids come signed by it."""
@@ -85,11 +87,18 @@ async def ask(caller: Stranger, question: Question, value: str) -> tuple[int, by
         if question.where == "body":
             given["body"][question.name] = value
         if "wish" in question.body:  # his own, sound: only the id in it is not his
-            given["body"]["wish"] = caller.app.wish(WISHES[question.path], value)
+            given["body"] = signed(caller.app, WISHES[question.path], value, given["body"])
     elif question.body_type:
         given = {"content": question.body, "headers": JPEG}
     answer = await caller.app.send(question.method.upper(), path.removeprefix("/v1"), **given)
     return answer.status_code, answer.content
+
+
+def signed(app: App, operation: WishOperation, target: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The body with a wish in it, over all of it where the route asks for that."""
+    if "salt" not in body:
+        return {**body, "wish": app.wish(operation, target)}
+    return app.wished(operation, target, {name: body[name] for name in body if name not in {"wish", "salt"}})
 
 
 async def leaks(door: Door, stranger: Stranger, ids: dict[str, str]) -> list[str]:

@@ -9,14 +9,17 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lockserver.domain.canonical import dumps
 from lockserver.protocol.carried import DocumentKind
 from lockserver.protocol.cose import Kind, verify1
 from lockserver.protocol.curve import keys_by_id
 from lockserver.protocol.errors import RemoteError
 from lockserver.protocol.handshake import LockInfo
 from lockserver.protocol.request import hash_body, read_request
-from lockserver.protocol.wish import WishOperation, read_wish
+from lockserver.protocol.wish import OF, WishOperation, digest_of, read_wish
 from mobile_api.phone.bundle import b64, unb64
 from mobile_api.phone.door import news_for
 from mobile_api.phone.errors import NoKeyError
@@ -149,6 +152,31 @@ def test_a_wish_names_one_thing_and_dies_young() -> None:
     assert other.wish_id != wish.wish_id
     with pytest.raises(RemoteError):
         verify1(Kind.REQ, raw, keys_by_id((phone.bundle.sign_public,)))
+
+
+BODIES = st.dictionaries(
+    st.text(), st.recursive(st.text() | st.integers() | st.booleans() | st.none(), st.lists, max_leaves=4)
+)
+
+
+@given(BODIES.filter(lambda body: not body.keys() & {"wish", "salt"}), st.booleans())
+def test_a_wish_over_a_body_covers_what_the_server_reads_of_it(body: dict[str, Any], escaped: bool) -> None:
+    """However the JSON is spelt on its way, both come to the same canonical form."""
+    phone = Phone.fresh()
+    sent = json.loads(
+        json.dumps(phone.wish_for(WishOperation.NAME_STAFF, bytes(16), body), ensure_ascii=escaped)
+    )
+    wish = read_wish(unb64(sent.pop("wish")), phone.bundle.sign_public)
+    salt = unb64(sent.pop("salt"))
+    assert sent == body
+    assert wish.args == {OF: digest_of(salt, dumps(sent))}
+    assert (wish.operation, wish.target_id) == (WishOperation.NAME_STAFF, bytes(16))
+
+
+def test_a_wish_over_a_body_wears_a_fresh_salt() -> None:
+    phone = Phone.fresh()
+    one, two = [phone.wish_for(WishOperation.SIGN_TENANCY, bytes(16), {"a": 1}) for _ in range(2)]
+    assert one["salt"] != two["salt"]
 
 
 def test_only_news_is_carried_to_a_door() -> None:

@@ -1,11 +1,13 @@
 """``docs/protocol.md`` says what the code does, and the model covers the message table that stands there."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from lockserver.domain.canonical import dumps
 from lockserver.protocol import limits
 from lockserver.protocol.access import NEEDS, Operation
 from lockserver.protocol.claims import Capability, HolderClass
@@ -15,6 +17,7 @@ from lockserver.protocol.errors import AirCode, Denial, air_code
 from lockserver.protocol.handshake import LOCK_TABLE, PHONE_TABLE
 from lockserver.protocol.reports import ReportKind
 from lockserver.protocol.sealed import Box
+from lockserver.protocol.wish import digest_of
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "protocol.md").read_text(encoding="utf-8")
@@ -64,6 +67,14 @@ def test_the_numbers_in_the_text_are_the_ones_that_run() -> None:
     for bit in Capability:
         assert f"{bit.value} {(bit.name or '').lower().replace('_', ' ')}" in PAGE
     assert NEEDS[Operation.SYNC] == Capability(0)
+
+
+def test_the_digests_of_granting_wishes_are_the_ones_that_run() -> None:
+    examples = rows("| J | `of` |")
+    assert len(examples) == 2
+    for canonical, of in examples:
+        assert digest_of(bytes(range(16)), canonical.encode()).hex() == of
+        assert dumps(dict(reversed(json.loads(canonical).items()))).decode() == canonical
 
 
 # ------------------------------------------------------------------------------------ the model
