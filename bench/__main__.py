@@ -97,7 +97,8 @@ def read(text: str) -> Figure:
 def show(name: str, status: int, errors: IO[str]) -> None:
     """The last that a failed figure said."""
     errors.seek(0)
-    print(f"{name} ended with {status}:", *errors.readlines()[-SAID_LINES:], sep="\n  ", file=sys.stderr)
+    said = errors.read().splitlines()[-SAID_LINES:]
+    print(f"{name} ended with {status}:", *said, sep="\n  ", file=sys.stderr)
 
 
 def end(process: subprocess.Popen[str]) -> None:
