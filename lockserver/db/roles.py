@@ -128,13 +128,13 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "sessions": _all(S, I, U),
         "holders": _all(S, I),
         "phones": _all(S, I, U),
-        "houses": _all(S, I, U),
+        "houses": {**_all(S, I), U: ("name", "address_id", "station_code")},
         "house_staff": _all(S, I, D),
         "doors": _all(S, I, U),
         "locks": {S: LOCK_OPEN, U: ("command_counter",)},
         "tenancies": _all(S, I, U),
-        "occupants": _all(S, I, U),
-        "duties": _all(S, I, U),
+        "occupants": {**_all(S, I), U: ("invite_hash", "invite_accepted_at")},
+        "duties": {**_all(S, I), U: ("due_at",)},  # to hold a row; only verify and relay settle one
         "grants": _all(S, I, U),
         "credentials": {S: None, U: ("revoked_at",)},
         "lock_documents": _all(S),
@@ -176,7 +176,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "tenancies": _all(S),
         "occupants": _all(S),
         "duties": _all(S),
-        "grants": _all(S, I, U),
+        "grants": _all(S),
         "credentials": _all(S, I, U),
         "lock_documents": _all(S, I, D),
         "lock_status": _all(S, I),
@@ -198,9 +198,8 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "occupants": _all(S),
         "duties": _all(S, U),
         "grants": _all(S),
-        "requests": _all(S, U),
-        "cases": _all(S, I, U),
-        "case_parts": _all(S, I, U, D),
+        "cases": _all(S, U),
+        "case_parts": _all(S, U),
         "verdicts": _all(S, I),
         "registrations": _all(S, I, U),
         "outbox": {S: OUTBOX_OPEN, I: None},
@@ -274,7 +273,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "grants": _all(S, U),
         "credentials": {S: None, U: ("revoked_at",)},
         "commands": _all(S, U),
-        "requests": _all(S, I, U, D),
+        "requests": {S: ("id", "expires_at"), D: None},
         "idempotency": {S: ("caller", "key", "state", "created_at"), D: None},
         "login_codes": {S: ("id", "expires_at"), D: None},
         "sessions": {S: ("id", "refresh_expires_at"), D: None},
@@ -290,6 +289,10 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "audit_checkpoints": _all(S, I),
     },
 }
+
+
+ASKS: Final[Mapping[str, tuple[str, ...]]] = {"api": ("issuer", "bridge"), "bridge": ("issuer",)}
+"""Who asks whom over `requests`; asker and asked see a request, and nobody else (claim codes pass there)."""
 
 
 def create_users(connection: Connection[tuple[Any, ...]], passwords: Mapping[str, str]) -> None:
@@ -324,7 +327,36 @@ def lay_grants(connection: Connection[tuple[Any, ...]]) -> None:
         for table, privileges in {**EVERYBODY, **tables}.items():
             for privilege, columns in privileges.items():
                 _grant(connection, USERS[role], table, privilege, columns)
+    _lay_policies(connection)
     _grant_jobs_tables(connection)
+
+
+def _lay_policies(connection: Connection[tuple[Any, ...]]) -> None:
+    """Close `requests` row by row: a grant by table would show every role what all others ask."""
+    connection.execute("ALTER TABLE requests ENABLE ROW LEVEL SECURITY")
+    for (name,) in connection.execute(
+        "SELECT policyname FROM pg_policies WHERE schemaname = 'public' AND tablename = 'requests'"
+    ).fetchall():
+        connection.execute(sql.SQL("DROP POLICY {} ON requests").format(sql.Identifier(name)))
+    mine = "CREATE POLICY {} ON requests TO {} USING (asked_by = {} OR to_role = {}) WITH CHECK ({})"
+    for role, tables in GRANTS.items():
+        if "requests" not in tables:
+            continue
+        name, user = sql.Identifier(f"of_{role}"), sql.Identifier(USERS[role])
+        if role == "jobs":
+            connection.execute(sql.SQL("CREATE POLICY {} ON requests TO {} USING (true)").format(name, user))
+            continue
+        asked = [sql.Literal(other) for other in ASKS.get(role, ())]
+        own = sql.SQL("to_role = {}").format(sql.Literal(role))
+        if asked:
+            may = "{} OR (asked_by = {} AND to_role IN ({}))"
+            own = sql.SQL(may).format(own, sql.Literal(USERS[role]), sql.SQL(", ").join(asked))
+        connection.execute(sql.SQL(mine).format(name, user, sql.Literal(USERS[role]), sql.Literal(role), own))
+    connection.execute(
+        sql.SQL("CREATE POLICY of_audit ON requests FOR SELECT TO {} USING (true)").format(
+            sql.Identifier(AUDIT)
+        )
+    )
 
 
 def _grant(

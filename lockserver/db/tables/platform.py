@@ -37,6 +37,7 @@ class RequestRow(Row, table=True):
         Index("requests_new_idx", "to_role", "id", postgresql_where=text("state = 'new'")),
     )
     id: UUID = key()
+    asked_by: str = Field(sa_column_kwargs={"server_default": text("CURRENT_USER")})
     to_role: str
     kind: str
     body: bytes | None = blob_or_none()

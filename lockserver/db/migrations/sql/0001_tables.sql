@@ -67,6 +67,7 @@ CREATE INDEX login_codes_phone_index_idx ON login_codes (phone_index);
 
 CREATE TABLE requests (
 	id UUID NOT NULL,
+	asked_by VARCHAR DEFAULT CURRENT_USER NOT NULL,
 	to_role VARCHAR NOT NULL,
 	kind VARCHAR NOT NULL,
 	body BYTEA,

@@ -142,6 +142,36 @@ END $$;
 CREATE TRIGGER epoch_rises BEFORE UPDATE OF epoch ON doors
     FOR EACH ROW EXECUTE FUNCTION epoch_rises();
 
+------------------------------------------------------------------------------------------- L-38
+-- What a row is about is said once. Who got into the API's database user could else make a
+-- stranger the owner of a house, or the occupant of a lease, without leaving a new row.
+CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY TG_ARGV LOOP
+        IF to_jsonb(NEW) -> name IS DISTINCT FROM to_jsonb(OLD) -> name THEN
+            RAISE EXCEPTION '% keeps its %', TG_TABLE_NAME, name
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'keeps';
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER keeps BEFORE UPDATE ON houses
+    FOR EACH ROW EXECUTE FUNCTION keeps('owner_holder_id');
+CREATE TRIGGER keeps BEFORE UPDATE ON doors
+    FOR EACH ROW EXECUTE FUNCTION keeps('house_id', 'kind');
+CREATE TRIGGER keeps BEFORE UPDATE ON grants
+    FOR EACH ROW EXECUTE FUNCTION keeps('holder_id', 'door_id', 'class', 'tenancy_id', 'epoch');
+CREATE TRIGGER keeps BEFORE UPDATE ON occupants
+    FOR EACH ROW EXECUTE FUNCTION keeps('tenancy_id', 'holder_id', 'is_minor', 'guardian_holder_id');
+CREATE TRIGGER keeps BEFORE UPDATE ON duties
+    FOR EACH ROW EXECUTE FUNCTION keeps('tenancy_id', 'holder_id', 'kind');
+CREATE TRIGGER keeps BEFORE UPDATE ON cases
+    FOR EACH ROW EXECUTE FUNCTION keeps('duty_id', 'holder_id', 'phone_id', 'session_id');
+CREATE TRIGGER keeps BEFORE UPDATE OF door_id, serial, sign_pub, ecdh_pub ON locks
+    FOR EACH ROW EXECUTE FUNCTION keeps('door_id', 'serial', 'sign_pub', 'ecdh_pub');
+
 ------------------------------------------------------------------------------- L-16, L-17, L-22
 -- Only the steps of `lockserver.domain.command`; once published, only with the lock's signed word.
 CREATE FUNCTION command_steps() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -205,10 +235,16 @@ BEGIN
         RAISE EXCEPTION 'this role proves no phone'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'phone_proof';
     END IF;
+    -- What proved it decides what it may sign: a tenant's phone is no owner's.
+    IF NEW.proved_by IS DISTINCT FROM (CASE TG_OP WHEN 'UPDATE' THEN OLD.proved_by END)
+        AND current_user IN ('ls_api', 'ls_bridge', 'ls_relay', 'ls_jobs') THEN
+        RAISE EXCEPTION 'this role proves no phone'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'phone_proof';
+    END IF;
     IF TG_OP = 'UPDATE' AND (OLD.state = 'revoked' AND NEW.state <> 'revoked'
-        OR (NEW.sign_pub, NEW.ecdh_pub, NEW.holder_id)
-            IS DISTINCT FROM (OLD.sign_pub, OLD.ecdh_pub, OLD.holder_id)) THEN
-        RAISE EXCEPTION 'a phone keeps its keys and holder, and a revoked one stays revoked'
+        OR (NEW.sign_pub, NEW.ecdh_pub, NEW.holder_id, NEW.session_id)
+            IS DISTINCT FROM (OLD.sign_pub, OLD.ecdh_pub, OLD.holder_id, OLD.session_id)) THEN
+        RAISE EXCEPTION 'a phone keeps its keys, holder and session, and a revoked one stays revoked'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'phone_keeps';
     END IF;
     RETURN NEW;

@@ -15,6 +15,7 @@ FUNCTIONS = (
     "law_23_judge",
     "tenancy_ends_once",
     "epoch_rises",
+    "keeps",
     "command_steps",
     "counter_rises",
     "phone_proof",
