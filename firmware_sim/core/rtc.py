@@ -113,15 +113,20 @@ class Rtc:
     def attest(self, at: Moment, now: int, round_trip_ms: int) -> bool:
         """Take `now` from a statement bound to our nonce, asked for `round_trip_ms` ago.
 
-        The truth lies between `now` and that much later; a clock that already stands there is left.
-        Whether it now counts as attested is returned: that needs the round trip within
+        The truth lies between `now` and that much later. A clock that already stands there is left,
+        and one that stands beyond is set to the nearer end: whoever holds a statement back for ten
+        minutes would else turn a fast clock back by all of them, and a key that has ended would open
+        again. Whether it now counts as attested is returned: that needs the round trip within
         `TIME_ROUND_TRIP` by our own timer.
         """
         mine = self.now(at)
         self.floor = max(self.floor, now)
         quick = 0 <= round_trip_ms <= TIME_ROUND_TRIP * 1000
-        if not quick and mine is not None and now <= mine <= now + round_trip_ms / 1000:
+        latest = now + max(0, round_trip_ms) // 1000
+        if not quick and mine is not None and now <= mine <= latest:
             return False
+        if not quick and mine is not None and mine > latest:
+            now = latest
         if at.chip is not None:
             self.offset = now - at.chip
         self.seen = now

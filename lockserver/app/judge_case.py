@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from lockserver.app.ports import Judgement
 from lockserver.app.verifying import Desk, read_fields, unpack_side
+from lockserver.domain.account import Phone
 from lockserver.domain.canonical import dumps, loads
 from lockserver.domain.case import Case
-from lockserver.domain.errors import CaseStateError
+from lockserver.domain.errors import CaseStateError, DutyFulfilledError
 from lockserver.domain.identity import IdentityFields
 
 
@@ -44,19 +45,34 @@ async def _conclude(desk: Desk, case: Case, judgement: Judgement) -> Case:
     return judged
 
 
+async def _whose_case(desk: Desk, case: Case) -> Phone:
+    """Return the case's phone, held. The role api wrote the case: what it says is looked up here.
+
+    A duty that is filed is settled, and no case of it makes another phone its tenant's.
+    Raises CaseStateError, DutyFulfilledError.
+    """
+    duty = await desk.work.duties.one(case.duty_id)
+    phone = await desk.work.phones.lock(case.phone_id)
+    if duty.holder_id != case.holder_id or duty.kind != "arrival" or phone.holder_id != case.holder_id:
+        raise CaseStateError(state="foreign")
+    if phone.state == "revoked" or phone.session_id != case.session_id:
+        raise CaseStateError(state=phone.state)
+    if duty.state != "open":
+        raise DutyFulfilledError
+    return phone
+
+
 async def conclude(desk: Desk, case: Case) -> None:
     """Write the verdict for the issuer; an approval makes the case's phone the tenant's key.
 
-    Raises CaseStateError for a case without an outcome.
+    Raises CaseStateError for a case without an outcome, and what `_whose_case` raises.
     """
     if case.outcome is None:
         raise CaseStateError(state=case.state)
+    phone = await _whose_case(desk, case)
     codes = [reason["code"] for reason in case.reasons or ()]
     await desk.work.case_files.add_verdict(desk.new_id(), case, case.outcome, codes)
     if case.outcome == "approved":
-        phone = await desk.work.phones.lock(case.phone_id)
-        if phone.state == "revoked":
-            raise CaseStateError(state=phone.state)
         # A button proves more than a lease does: it made this phone an owner's, and that stays.
         proof = "button" if phone.proved_by == "button" else case.route
         await desk.work.phones.save(replace(phone, state="active", proved_by=proof))

@@ -92,7 +92,7 @@ async def phone_sync(world: Issuing, seen: SeenRequests, request: bytes, asks: b
     """
     now = world.clock.now()
     async with world.transactions.begin() as work:
-        phone = await _prove(work, request, asks, now)
+        phone = await prove(work, request, asks, now)
         if not seen.first(phone.id, _nonce_of(request), now):
             raise ProofInvalidError("this request was answered before")
         nonces = _read_nonces(asks)
@@ -105,8 +105,12 @@ async def phone_sync(world: Issuing, seen: SeenRequests, request: bytes, asks: b
     return Kit(phone.id, now, root.public, root.key_set or b"", tuple(doors))
 
 
-async def _prove(work: UnitOfWork, request: bytes, asks: bytes, now: datetime) -> Phone:
-    """Verify the request under the key of the phone it names."""
+async def prove(work: UnitOfWork, request: bytes, asks: bytes, now: datetime) -> Phone:
+    """Return the phone that a request names, if its key signed it, over `asks`, just now.
+
+    The API asks this first, so that a stranger's bytes cost a look-up and no request row; the issuer
+    asks it again and believes nobody. Raises ProofInvalidError, PhoneUnknownError.
+    """
     try:
         claimed = peek(request, limit=MAX_REQUEST).get(_PHONE_FIELD)
     except RemoteError as error:

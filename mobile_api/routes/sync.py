@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter
 
+from lockserver.app.phone_sync import prove
 from lockserver.domain.errors import DomainError
 from mobile_api.deps import Server
 from mobile_api.schemas.locks import CarriedReport, KitOut, SyncIn
@@ -25,6 +26,10 @@ async def sync(body: SyncIn, services: Server) -> KitOut:
     All of it is signed by the issuer; this process can withhold it and nothing more. The phone's
     signature over the request stands in for a session.
     """
+    now = services.clock.now()
+    async with services.transactions.alone() as work:  # it only looks
+        phone = await prove(work, body.request, body.asks, now)
+    services.limits.try_once(f"sync:{phone.id}", now)
     kit = await services.requests.ask(
         "issuer", "sync", {"request": body.request, "asks": body.asks}, PATIENCE_S
     )

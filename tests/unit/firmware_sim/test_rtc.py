@@ -82,3 +82,32 @@ def test_a_reboot_ends_the_attestation_even_if_the_chip_ran_on() -> None:
     after = Rtc(offset=before.offset, floor=before.floor, seen=before.seen)
     assert after.now(at(30)) == T0 + 30
     assert after.bound(at(30)) is None
+
+
+HELD_BACK = 599
+"""Seconds: a nonce is good for 600."""
+
+
+def ended_key_opens(rtc: Rtc) -> bool:
+    """A guest whose window closes now asks for the time just after M2, and brings it as late as he may."""
+    rtc.attest(at(0), T0, 100)
+    fast = Moment(HELD_BACK * 1000, 1000 + HELD_BACK + 6)  # six seconds fast, unattested since long
+    until = T0 + HELD_BACK
+    rtc.attest(fast, T0 + 1, HELD_BACK * 1000)
+    now = rtc.now(fast)
+    return now is not None and now < until
+
+
+def test_L04_a_time_statement_held_back_turns_no_fast_clock_back() -> None:
+    assert not ended_key_opens(Rtc())
+
+
+def test_L04_mutant_a_clock_set_to_what_the_statement_says_would_be_caught() -> None:
+    class Believes(Rtc):
+        def attest(self, at: Moment, now: int, round_trip_ms: int) -> bool:
+            attested = super().attest(at, now, round_trip_ms)
+            if at.chip is not None:
+                self.offset = now - at.chip
+            return attested
+
+    assert ended_key_opens(Believes())
