@@ -132,15 +132,17 @@ async def _prove_phone(work: UnitOfWork, claim: Claim, offer: EnrolOffer) -> Non
 
 
 async def _make_room(work: UnitOfWork, door: Door, serial: str) -> None:
-    """Refuse a taken door or lock; drop an enrolment that was never finished."""
+    """Refuse a taken door or lock.
+
+    An enrolment that was never finished stays beside this one: whoever stood by when the button was
+    pressed has an offer of his own, and must not void the owner's with it. Which one holds, the lock
+    says by its first report: it took the one whose maker knew its claim code.
+    """
     if await work.locks.at_door(door.id) is not None:
         raise LockTakenError
     before = await work.locks.by_serial(serial)
-    if before is None:
-        return
-    if before.state == "active":
+    if before is not None and before.state == "active":
         raise LockTakenError
-    await work.locks.save(replace(before, state="retired"))
 
 
 async def _document(

@@ -27,7 +27,7 @@ async def sync(body: SyncIn, services: Server) -> KitOut:
     signature over the request stands in for a session.
     """
     now = services.clock.now()
-    async with services.transactions.alone() as work:  # it only looks
+    async with services.transactions.begin() as work:
         phone = await prove(work, body.request, body.asks, now)
     services.limits.try_once(f"sync:{phone.id}", now)
     kit = await services.requests.ask(

@@ -82,9 +82,10 @@ class Locks(Rows[Lock]):
     record = Lock
 
     async def by_serial(self, serial: str) -> Lock | None:
-        """Return the living (not retired) lock of this serial number."""
+        """Return the living (not retired) lock of this serial number, the one in service first."""
         table = self.table
-        return await self.first(self.select().where(table.c.serial == serial, table.c.state != "retired"))
+        living = self.select().where(table.c.serial == serial, table.c.state != "retired")
+        return await self.first(living.order_by(table.c.state, table.c.id.desc()).limit(1))
 
     async def at_door(self, door_id: UUID) -> Lock | None:
         """Return the active lock of a door."""
@@ -115,14 +116,19 @@ class Locks(Rows[Lock]):
         return None if row is None else BrokerIdentity(*row)
 
     async def enter_service(self, lock_id: UUID, at: datetime) -> bool:
-        """Make an enrolling lock active; tell whether it was enrolling."""
+        """Make an enrolling lock active, and other enrolments of it void; tell whether it was enrolling."""
         table = self.table
         statement = (
             update(table)
             .where(table.c.id == lock_id, table.c.state == "enrolling")
             .values(state="active", enrolled_at=at)
         )
-        return await self.run(statement) == 1
+        if await self.run(statement) != 1:
+            return False
+        chosen = select(table.c.serial).where(table.c.id == lock_id).scalar_subquery()
+        others = update(table).where(table.c.serial == chosen, table.c.state == "enrolling")
+        await self.run(others.values(state="retired"))
+        return True
 
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""

@@ -41,10 +41,10 @@ class LockRow(Row, table=True):
             postgresql_where=text("state = 'active'"),
         ),
         Index(
-            "locks_serial_living_key",
+            "locks_serial_active_key",
             "serial",
             unique=True,
-            postgresql_where=text("state <> 'retired'"),
+            postgresql_where=text("state = 'active'"),
         ),
     )
     id: UUID = key()

@@ -246,7 +246,7 @@ CREATE UNIQUE INDEX locks_door_id_active_key ON locks (door_id) WHERE state = 'a
 
 CREATE INDEX locks_door_id_idx ON locks (door_id);
 
-CREATE UNIQUE INDEX locks_serial_living_key ON locks (serial) WHERE state <> 'retired';
+CREATE UNIQUE INDEX locks_serial_active_key ON locks (serial) WHERE state = 'active';
 
 CREATE TABLE tenancies (
 	id UUID NOT NULL,
