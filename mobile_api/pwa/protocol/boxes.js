@@ -3,7 +3,7 @@
 import { join, utf8 } from "./bytes.js";
 import { agree, aeadKeys, checkedPoint, extract, hash, newAgreementPair, seal, unseal } from "./crypto.js";
 import { RemoteError } from "./errors.js";
-import { POINT } from "./limits.js";
+import { POINT, TAG } from "./limits.js";
 
 /** @typedef {"command"|"report"|"seed"|"broker"|"draft"|"pin"|"upload"|"record"} Purpose */
 
@@ -35,7 +35,7 @@ export async function sealBox(recipient, info, plaintext, ephemeral) {
  * @returns {Promise<Uint8Array>} the plaintext @throws {RemoteError} `bad_box`, `bad_point`
  */
 export async function openBox(recipient, info, box) {
-  if (box.length < POINT) throw new RemoteError("bad_box", "shorter than its point");
+  if (box.length < POINT + TAG) throw new RemoteError("bad_box", "shorter than nothing sealed");
   const ephemeralPoint = checkedPoint(box.slice(0, POINT));
   const shared = await agree(recipient.privateKey, ephemeralPoint);
   const keys = await boxKeys(ephemeralPoint, recipient.publicPoint, shared, info);

@@ -47,7 +47,6 @@ const COSE_KEY = {
   x: field(-2, bytes(32)),
   y: field(-3, bytes(32)),
 };
-const CONFIRMATION = { key: field(1, (value) => readMap(COSE_KEY, value ?? null)) };
 
 const CLAIMS = {
   subject: field(2, bytes(ID)),
@@ -87,8 +86,11 @@ function longestLife(claims) {
 
 /** @param {import("../cbor.js").CborValue|undefined} value @returns {Uint8Array} */
 function holderKey(value) {
-  const { key } = readMap(CONFIRMATION, value ?? null);
-  return checkedPoint(join(Uint8Array.of(4), key.x, key.y));
+  const key = value instanceof Map && value.size === 1 ? value.get(1) : null;
+  // This very map: nothing in it may be ignored.
+  if (!(key instanceof Map) || key.size !== 4 || ![1, -1, -2, -3].every((part) => key.has(part))) return malformed("cnf");
+  const { x, y } = readMap(COSE_KEY, key);
+  return checkedPoint(join(Uint8Array.of(4), x, y));
 }
 
 /** @param {import("../cbor.js").CborValue|undefined} value @returns {Schedule} */
@@ -96,7 +98,8 @@ function schedule(value) {
   if (!Array.isArray(value) || value.length !== 2) return malformed("schedule");
   const offset = integer(MAX_OFFSET, -MAX_OFFSET)(value[0]);
   const edges = value[1];
-  if (!Array.isArray(edges) || edges.length % 2 !== 0 || edges.length > 2 * MAX_WINDOWS) return malformed("schedule");
+  if (!Array.isArray(edges) || edges.length === 0 || edges.length % 2 !== 0) return malformed("schedule");
+  if (edges.length > 2 * MAX_WINDOWS) throw new RemoteError("too_large", "schedule");
   /** @type {[number, number][]} */
   const windows = [];
   let free = 0;

@@ -7,7 +7,7 @@
 
 import { join, toBase64Url, utf8 } from "./bytes.js";
 import { LocalError, RemoteError } from "./errors.js";
-import { HASH, POINT, SIGNATURE } from "./limits.js";
+import { HASH, POINT, SIGNATURE, TAG } from "./limits.js";
 
 /** @typedef {{privateKey: CryptoKey, publicPoint: Uint8Array}} KeyPair publicPoint: 65 bytes `04 || x || y` */
 /** @typedef {{key: Uint8Array, iv: Uint8Array}} AeadKeys 16 and 12 bytes */
@@ -17,7 +17,6 @@ const ECDH = { name: "ECDH", namedCurve: "P-256" };
 const HMAC = { name: "HMAC", hash: "SHA-256" };
 const KEY = 16;
 const IV = 12;
-const TAG = 16;
 const KID = 8;
 
 // SEC 2, secp256r1: y² = x³ − 3x + B modulo P.

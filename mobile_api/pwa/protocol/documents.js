@@ -1,6 +1,6 @@
 /** Documents that a phone pins or carries (docs/protocol.md §2): each is verified, for its lock, or refused. */
 
-import { compare, same } from "./bytes.js";
+import { same } from "./bytes.js";
 import { openDocument } from "./cose.js";
 import { RemoteError } from "./errors.js";
 import { bool, bytes, field, integer, listOf, malformed, number, optional, orNull, point, readMap, row, time } from "./fields.js";
@@ -15,18 +15,15 @@ export const ACCESS_STATE = 4;
 const VERIFIER = 16;
 const MAX_SLOT = 255;
 
-/** Ascending by what `key` gives, no two alike. */
-function ascending(/** @type {(value: any) => any[]} */ reading, /** @type {(a: any, b: any) => number} */ order) {
-  return (/** @type {any} */ value) => {
-    const items = reading(value);
-    const sorted = items.every((item, index) => index === 0 || order(items[index - 1], item) < 0);
-    return sorted ? items : malformed("not ascending");
-  };
-}
-
 const SLOT = row(integer(MAX_SLOT), bytes(VERIFIER), bytes(ID), time, time, integer(4, 1), orNull(number));
-const SLOTS = ascending(listOf(SLOT, MAX_SLOTS), (a, b) => a[0] - b[0]);
-const REVOKED = ascending(listOf(row(bytes(ID), time), MAX_REVOKED), (a, b) => compare(a[0], b[0]));
+const REVOKED = listOf(row(bytes(ID), time), MAX_REVOKED);
+
+/** Slots ascend by number, no two alike. @type {import("./fields.js").Reading} */
+const SLOTS = (value) => {
+  const slots = listOf(SLOT, MAX_SLOTS)(value);
+  const ascend = slots.every((/** @type {any} */ slot, /** @type {number} */ at) => at === 0 || slots[at - 1][0] < slot[0]);
+  return ascend ? slots : malformed("slots not ascending");
+};
 
 const DOOR = { lockId: field(1, bytes(ID)), lockPublic: field(2, point), iat: field(3, time) };
 const LIST = {

@@ -4,7 +4,7 @@ import { join, same, utf8 } from "./bytes.js";
 import { openDocument, unverifiedPayload } from "./cose.js";
 import { checkedPoint, expand, extract, hmac } from "./crypto.js";
 import { LocalError, RemoteError } from "./errors.js";
-import { bytes, bytesUpTo, field, integer, point, readMap, text } from "./fields.js";
+import { bytes, bytesUpTo, field, number, point, readMap, text } from "./fields.js";
 import { CLAIM_CODE, ENROL_NONCE, HASH, MAX_CERTIFICATE, MAX_MESSAGE } from "./limits.js";
 
 const VERSION = 1;
@@ -17,9 +17,9 @@ const REFUSAL = 0x7f;
 const MAX_SERIAL = 32;
 
 const OFFER = {
-  version: field(1, integer(VERSION, VERSION)),
-  serial: field(2, text(MAX_SERIAL, 1)),
-  certificate: field(3, bytesUpTo(MAX_CERTIFICATE, 1)),
+  version: field(1, version),
+  serial: field(2, text(MAX_SERIAL)),
+  certificate: field(3, certificate),
   nonce: field(4, bytes(ENROL_NONCE)),
   signPublic: field(5, point),
   ecdhPublic: field(6, point),
@@ -90,12 +90,23 @@ export function takeE4(message) {
   return body(message, E4);
 }
 
+/** @type {import("./fields.js").Reading} */
+function version(value) {
+  if (number(value) !== VERSION) throw new RemoteError("bad_version");
+  return value;
+}
+
+/** @type {import("./fields.js").Reading} */
+function certificate(value) {
+  if (value instanceof Uint8Array && value.length > MAX_CERTIFICATE) throw new RemoteError("too_large", "certificate");
+  return bytesUpTo(MAX_CERTIFICATE)(value);
+}
+
 /** @param {Uint8Array} message @param {number} type @returns {Uint8Array} what stands after type and version */
 function body(message, type) {
   if (message.length === 1 && message[0] === REFUSAL) throw new RemoteError("burnt", "the lock refused");
   if (message.length > MAX_MESSAGE) throw new RemoteError("too_large");
   if (message[0] !== type) throw new RemoteError("bad_format", "another message");
   if (message[1] !== VERSION) throw new RemoteError("bad_version");
-  if (message.length === HEAD) throw new RemoteError("bad_format", "empty");
   return message.slice(HEAD);
 }

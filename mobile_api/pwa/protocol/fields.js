@@ -6,7 +6,7 @@
 
 import { checkedPoint } from "./crypto.js";
 import { LocalError, RemoteError } from "./errors.js";
-import { MAX_CLAIMS, MAX_NUMBER, MAX_TIME } from "./limits.js";
+import { MAX_CLAIMS, MAX_NUMBER, MAX_TIME, POINT } from "./limits.js";
 
 /** @typedef {import("../cbor.js").CborValue} CborValue */
 /** @typedef {import("../cbor.js").CborMap} CborMap */
@@ -48,7 +48,7 @@ export function bytes(size) {
 }
 
 /** @type {Reading} */
-export const point = (value) => (value instanceof Uint8Array ? checkedPoint(value) : malformed("point"));
+export const point = (value) => checkedPoint(bytes(POINT)(value));
 
 /** @param {number} most characters (code points) @param {number} [least] @returns {Reading} */
 export function text(most, least = 0) {
@@ -67,7 +67,8 @@ export function orNull(reading) {
 /** @param {Reading} reading @param {number} most @param {number} [least] items @returns {Reading} */
 export function listOf(reading, most, least = 0) {
   return (value) => {
-    if (!Array.isArray(value) || value.length < least || value.length > most) return malformed("list");
+    if (!Array.isArray(value) || value.length < least) return malformed("list");
+    if (value.length > most) throw new RemoteError("too_large", "list");
     return value.map((item) => reading(item));
   };
 }
@@ -93,15 +94,15 @@ export function optional(number, reading) {
 /**
  * @param {Fields} fields @param {CborValue} map decoded
  * @returns {Record<string, any>} frozen; an absent optional field is null
- * @throws {RemoteError} `bad_format`, `unknown_claim`, `bad_point`
+ * @throws {RemoteError} `bad_format`, `unknown_claim`, `bad_point`, `too_large`
  */
 export function readMap(fields, map) {
   if (!(map instanceof Map)) return malformed("no map");
-  if (map.size > MAX_CLAIMS) return malformed("too many fields");
+  if (map.size > MAX_CLAIMS) throw new RemoteError("too_large", "fields");
   const known = new Set(Object.values(fields).map((each) => each.number));
   for (const key of map.keys()) {
-    if (typeof key !== "number") return malformed("text key");
-    if (!known.has(key) && key < IGNORABLE) throw new RemoteError("unknown_claim", String(key));
+    const ignorable = typeof key === "number" && (known.has(key) || key >= IGNORABLE);
+    if (!ignorable) throw new RemoteError("unknown_claim", String(key));
   }
   const entries = Object.entries(fields).map(([name, each]) => {
     if (map.has(each.number)) return [name, each.reading(map.get(each.number))];

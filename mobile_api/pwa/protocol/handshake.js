@@ -166,10 +166,11 @@ export class PhoneHandshake {
   }
 }
 
-/** @param {Uint8Array} message @throws {RemoteError} `burnt` for the refusal, `bad_format` for nothing or too much */
+/** @param {Uint8Array} message @throws {RemoteError} `burnt` for the refusal, `bad_format` for nothing, `too_large` */
 function refused(message) {
   if (message.length === 1 && message[0] === REFUSAL) throw new RemoteError("burnt", "the lock refused");
-  if (message.length === 0 || message.length > MAX_MESSAGE) throw new RemoteError("bad_format", "length");
+  if (message.length === 0) throw new RemoteError("bad_format", "nothing");
+  if (message.length > MAX_MESSAGE) throw new RemoteError("too_large");
 }
 
 /** @param {Uint8Array} message M2 @returns {Uint8Array} the lock's ephemeral point */

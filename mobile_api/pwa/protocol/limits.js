@@ -34,3 +34,6 @@ export const MAX_WISH = 512;
 export const POINT = 65;
 export const SIGNATURE = 64;
 export const HASH = 32;
+
+/** §1: the tag of AES-128-GCM, in bytes. */
+export const TAG = 16;

@@ -44,10 +44,10 @@ export class ParcelChannel {
 
   /**
    * @param {number} kind @param {Uint8Array} content @returns {Promise<Uint8Array>}
-   * @throws {LocalError} `too_large`, `burnt`
+   * @throws {LocalError} `too_large`, `wrong_state`
    */
   async send(kind, content) {
-    if (this.#ended) throw new LocalError("burnt");
+    if (this.#ended) throw new LocalError("wrong_state", "the channel has ended");
     if (this.#sent === MAX_PARCELS) throw new LocalError("too_large", "parcels of a connection");
     const head = parcelHead(this.#sent);
     const iv = numbered(this.#sending.iv, this.#sent);
@@ -66,13 +66,13 @@ export class ParcelChannel {
    * @throws {RemoteError} the channel is over then
    */
   async take(message) {
-    if (this.#ended) throw new RemoteError("burnt");
+    if (this.#ended) throw new RemoteError("wrong_state", "the channel has ended");
     const expected = this.#taken;
     this.#taken += 1;
     try {
       if (message.length > MAX_MESSAGE || expected === MAX_PARCELS) throw new RemoteError("too_large", "parcel");
       if (message.length < HEAD || message[0] !== PARCEL) throw new RemoteError("bad_format", "no parcel");
-      if (((message[1] << 8) | message[2]) !== expected) throw new RemoteError("replayed", "parcel out of order");
+      if (((message[1] << 8) | message[2]) !== expected) throw new RemoteError("bad_format", "parcel out of order");
       const keys = { key: this.#taking.key, iv: numbered(this.#taking.iv, expected) };
       const plaintext = await unseal(keys, join(this.#th5, message.slice(0, HEAD)), message.slice(HEAD));
       const [kind, content] = CONTENT(decode(plaintext));

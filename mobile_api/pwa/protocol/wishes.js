@@ -1,7 +1,9 @@
 /** What a phone signs beside the door: wishes and requests to the server, docs/protocol.md §2. */
 
+import { utf8 } from "./bytes.js";
 import { openDocument, signDocument } from "./cose.js";
 import { hash } from "./crypto.js";
+import { LocalError } from "./errors.js";
 import { bytes, bytesUpTo, field, integer, malformed, optional, readMap, text, time, writeMap } from "./fields.js";
 import { HASH, ID, MAX_ARGS, MAX_INT, MAX_TEXT, MAX_WISH, NONCE } from "./limits.js";
 
@@ -20,6 +22,7 @@ export const WISHES = Object.freeze({
 });
 
 const MAX_ARG = 128;
+const SALT = 16;
 
 const WISH = {
   wishId: field(1, bytes(ID)),
@@ -30,7 +33,7 @@ const WISH = {
 };
 const REQUEST = {
   phoneId: field(1, bytes(ID)),
-  methodPath: field(2, text(MAX_TEXT, 1)),
+  methodPath: field(2, text(MAX_TEXT)),
   bodyHash: field(3, bytes(HASH)),
   issuedAt: field(4, time),
   nonce: field(5, bytes(NONCE)),
@@ -52,7 +55,8 @@ export async function signWish(wish, phone) {
 
 /** @param {Uint8Array} raw @param {Uint8Array} phonePublic @returns {Promise<Wish>} @throws {RemoteError} */
 export async function readWish(raw, phonePublic) {
-  return /** @type {any} */ (readMap(WISH, await openDocument("LK1-WISH", raw, [phonePublic], { most: MAX_WISH })));
+  const codes = { most: MAX_WISH, stranger: "wish_bad", forged: "wish_bad" };
+  return /** @type {any} */ (readMap(WISH, await openDocument("LK1-WISH", raw, [phonePublic], codes)));
 }
 
 /**
@@ -86,4 +90,28 @@ function args(value) {
     else integer(MAX_INT, -MAX_INT)(item);
   }
   return value;
+}
+
+/**
+ * The wish's argument over a request that lets somebody in (13, 16), and the salt that the request carries.
+ *
+ * @param {Record<string, any>} body JSON members without `wish` and `salt`; integers, text, truths, null, lists, objects
+ * @param {Uint8Array} salt 16 random bytes, fresh for every wish
+ * @returns {Promise<Map<string, Uint8Array>>} args
+ */
+export async function covering(body, salt) {
+  if (salt.length !== SALT) throw new LocalError("bad_format", "salt");
+  return new Map([["of", await hash(salt, utf8(canonicalJson(body)))]]);
+}
+
+/** Canonical JSON: members sorted by name, no spaces (RFC 8785 without fractions). @param {any} value @returns {string} */
+export function canonicalJson(value) {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (value !== null && typeof value === "object") {
+    const names = Object.keys(value).sort();
+    return `{${names.map((name) => `${JSON.stringify(name)}:${canonicalJson(value[name])}`).join(",")}}`;
+  }
+  const whole = typeof value !== "number" || Number.isSafeInteger(value);
+  if (!whole || value === undefined) throw new LocalError("bad_format", "no JSON without fractions");
+  return JSON.stringify(value);
 }

@@ -120,8 +120,8 @@ export function channelChecks(lk1, load, { refuses, assertFields }) {
       }
       const { th5 } = await transcript(each);
       const late = await lk1.ParcelChannel.ofPhone(fromHex(each.prk), th5);
-      await refuses("replayed", () => late.take(fromHex(each.parcels_to_phone[1])));
-      await refuses("burnt", () => late.take(fromHex(each.parcels_to_phone[0])));
+      await refuses("bad_format", () => late.take(fromHex(each.parcels_to_phone[1])));
+      await refuses("wrong_state", () => late.take(fromHex(each.parcels_to_phone[0])));
       const lock = await lk1.ParcelChannel.ofLock(fromHex(each.prk), th5);
       assert.equal(hex((await lock.take(fromHex(each.parcels_to_lock[0]))).content), each.parcel_to_lock[1]);
     }];
