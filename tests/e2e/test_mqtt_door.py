@@ -229,8 +229,7 @@ async def test_a_killed_broker_is_found_again_and_a_hello_says_where_we_stand(tm
         await here.bridge.until(lambda r: isinstance(r, Hello))
         assert here.broker.callout is not None
         await here.broker.callout.close()
-        here.broker.server.kill()
-        await asyncio.to_thread(here.broker.server.wait)
+        await asyncio.to_thread(here.broker.server.kill)
         for _ in range(500):
             if not here.mqtt.up:
                 break

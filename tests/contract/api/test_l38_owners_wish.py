@@ -36,7 +36,8 @@ class Act:
 
     def signed(self, **given: Any) -> dict[str, Any]:
         """The body under the landlord's wish, for this target by his phone unless `given` says else."""
-        chosen = {"operation": self.operation, "target": self.target, "body": self.body} | given
+        chosen: dict[str, Any] = {"operation": self.operation, "target": self.target, "body": self.body}
+        chosen |= given
         return self.landlord.wished(**chosen)
 
     async def send(self, body: dict[str, Any]) -> str:
