@@ -213,8 +213,9 @@ class EmbeddedPostgres:
         with open(descriptor, "w", encoding="ascii") as sink:  # noqa: PTH123 - a descriptor
             sink.write(secrets.token_urlsafe(32))
         handed = cluster.with_name(cluster.name + ".pw")  # initdb reads it as its own user
+        handed.unlink(missing_ok=True)
+        handed.touch(mode=0o600, exist_ok=False)  # before the secret is in it, not after
         handed.write_text(self._password())
-        handed.chmod(0o600)
         if user:
             os.chown(handed, *user)
         command = [

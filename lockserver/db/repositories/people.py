@@ -51,7 +51,12 @@ class Accounts(Rows[Account]):
         )
 
     async def codes_since(self, phone_index: bytes, since: datetime) -> int:
-        """Return how many codes were sent to this number since then."""
+        """Return how many codes were sent to this number since then; who asks next waits his turn.
+
+        Asked a hundred times at once, the number would else get a hundred messages.
+        """
+        turn = int.from_bytes(phone_index[:8], "big", signed=True)
+        await self.scalar(select(func.pg_advisory_xact_lock(turn)))
         codes = LoginCodes.table
         counted = select(func.count()).select_from(codes)
         return int(
