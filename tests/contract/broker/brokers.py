@@ -118,12 +118,13 @@ class NatsUnderTest:
         self.callout: Callout | None = None
 
     async def start(self) -> None:
-        self.server = EmbeddedNats(
-            self.folder / "nats",
-            callout_issuer=self.signer.public,
-            passwords=Passwords("a", "b", "s"),
-            tls=self.tls(),
-        )
+        if self.callout is None:  # started again, it listens where it did
+            self.server = EmbeddedNats(
+                self.folder / "nats",
+                callout_issuer=self.signer.public,
+                passwords=Passwords("a", "b", "s"),
+                tls=self.tls(),
+            )
         await asyncio.to_thread(self.server.start)
         self.callout = Callout(self.settings, self.signer, self.directory, lambda: int(time.time()))
         await self.callout.open()
