@@ -1,7 +1,7 @@
 """Bring a command to its end: by the lock's own signed word, or by time where that is proof enough."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
@@ -16,6 +16,9 @@ from lockserver.protocol.reports import Hello, Outcome, Result
 
 JOURNAL_SLACK_S = 5
 """Seconds by which a journal entry's clock may stand outside the command's life and still be its own."""
+
+RIVAL_LOOKBACK = timedelta(minutes=2)
+"""More than slack and any clock's uncertainty: how far before an entry its command's deadline may lie."""
 
 
 def conclude(result: Result) -> Conclusion | None:
@@ -77,6 +80,10 @@ async def settle_by_journal(
 ) -> list[Command]:
     """Settle what journal entries prove, where exactly one command fits one.
 
+    An entry names the credential, not the command. So one that a command of the same credential accounts
+    for which has ended already proves nothing of the next: the entry of an opening often comes a moment
+    after its result, when somebody may be asking again.
+
     `entries`: each new line with the signed report that brought it.
     """
     acts = [
@@ -86,11 +93,16 @@ async def settle_by_journal(
     ]
     if not acts:
         return []
-    waiting = list(await work.commands.unproven([line.lock_id for line, _ in acts]))
+    lock_ids = [line.lock_id for line, _ in acts]
+    waiting = list(await work.commands.unproven(lock_ids))
+    times = [line.at for line, _ in acts if line.at is not None]
+    if not waiting or not times:
+        return []
+    ended = await work.commands.carried_out_or_refused(lock_ids, min(times) - RIVAL_LOOKBACK)
     settled = []
     for line, evidence in acts:
         fitting = [command for command in waiting if _fits(command, line)]
-        if len(fitting) != 1:
+        if len(fitting) != 1 or any(_accounts_for(command, line) for command in ended):
             continue
         (command,) = fitting
         waiting.remove(command)
@@ -123,6 +135,11 @@ def _fits(command: Command, line: JournalLine) -> bool:
     at = whole_seconds(line.at)
     slack = JOURNAL_SLACK_S + (line.uncertainty or 0)
     return whole_seconds(command.sent_at) - slack <= at <= whole_seconds(command.not_after) + slack
+
+
+def _accounts_for(ended: Command, line: JournalLine) -> bool:
+    """Tell whether the entry may be what this command, which has ended, left behind."""
+    return ended.state == ("done" if line.what == What.UNLOCKED else "refused") and _fits(ended, line)
 
 
 async def _settle(

@@ -8,14 +8,17 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
 from firmware_sim.core import server as firmware
-from lockserver.app import accept_report
+from lockserver.app import accept_report, settle_command
 from lockserver.app.bridging import Bridging
+from lockserver.db.auditor import audit
+from lockserver.mqtt import inbound
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.commands import Command as WireCommand
 from lockserver.protocol.cose import peek
@@ -368,3 +371,39 @@ async def test_L22_the_evidence_is_the_locks_own_signed_word(world: Doorway) -> 
     assert isinstance(report, Result)
     assert report.outcome is Outcome.DONE
     assert report.command_id == UUID(answer.json()["id"]).bytes
+
+
+async def late_journal(world: Doorway, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The entry of a first opening arrives while a second command is out that the lock never hears."""
+    owner, lock = await door(world)
+    arrives = asyncio.Event()
+    ingest = inbound.ingest_journals
+
+    async def held_back(*given: Any) -> Any:
+        await arrives.wait()
+        return await ingest(*given)
+
+    monkeypatch.setattr(inbound, "ingest_journals", held_back)
+    assert (await world.unlock(owner, lock)).json()["state"] == "done"
+    lock.link.cut_network()
+    asking = asyncio.create_task(world.unlock(owner, lock, owner.wish(lock.id, life=SHORT)))
+    await becomes_some(world, "sent")
+    arrives.set()
+    await asking
+    assert lock.openings == 1
+    return state_of(world, only_command(world))[0]
+
+
+async def test_L22_the_entry_of_one_opening_proves_nothing_of_the_next(
+    world: Doorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await late_journal(world, monkeypatch) == "unknown"
+
+
+async def test_L22_mutant_an_entry_that_is_used_twice_is_noticed(
+    world: Doorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settle_command, "_accounts_for", lambda *_: False)
+    assert await late_journal(world, monkeypatch) == "done", "the bolt moved once, and two were told"
+    found = audit(world.database.url("audit"))
+    assert any(one.law == "L-22" and "another command's" in one.says for one in found), found

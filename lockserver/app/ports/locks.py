@@ -110,6 +110,10 @@ class Commands(Rows[Command], Protocol):
         """Return and hold these locks' commands that only their own word can settle."""
         ...
 
+    async def carried_out_or_refused(self, lock_ids: Sequence[UUID], since: datetime) -> Sequence[Command]:
+        """Return these locks' commands that are `done` or `refused` and could live until `since` or later."""
+        ...
+
 
 class Wishes(Protocol):
     """Wishes that were used."""

@@ -131,6 +131,11 @@ def _match(lock: _Lock) -> Findings:
             continue
         del unclaimed[opening["number"]]
         yield from _late(command, opening)
+    yield from _match_by_time(lock, unclaimed, waiting)
+
+
+def _match_by_time(lock: _Lock, unclaimed: dict[int, Row], waiting: list[Row]) -> Findings:
+    """Openings that no result names, and commands whose result names none."""
     for opening in unclaimed.values():
         where = f"journal of {opening['lock_id'].hex} entry {opening['number']}"
         same = [c for c in lock.commands if _is_its(c, opening)]
@@ -146,6 +151,9 @@ def _match(lock: _Lock) -> Findings:
             yield Finding("L-15", where, "an opening when no command of it was alive")
         else:
             yield Finding("L-19", where, "a remote opening that nobody asked for")
+    for command in waiting:
+        if command["state"] == "done" and isinstance(_report(command), JournalBatch):
+            yield Finding("L-22", f"command {command['id']}", "done, by an entry that is another command's")
 
 
 def _is_its(command: Row, opening: Row) -> bool:

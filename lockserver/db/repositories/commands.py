@@ -71,6 +71,17 @@ class Commands(Rows[Command]):
             .with_for_update()
         )
 
+    async def carried_out_or_refused(self, lock_ids: Sequence[UUID], since: datetime) -> Sequence[Command]:
+        """Return these locks' commands that are `done` or `refused` and could live until `since` or later."""
+        table = self.table
+        return await self.all(
+            self.select().where(
+                table.c.lock_id.in_(lock_ids),
+                table.c.state.in_(("done", "refused")),
+                table.c.not_after >= since,
+            )
+        )
+
 
 class Wishes(Rows[SpentWish]):
     """Wishes that were used."""
