@@ -20,7 +20,7 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from lockserver.app.ports import Answer, UnitOfWork
+from lockserver.app.ports import Answer, Claim, UnitOfWork
 from lockserver.domain.errors import DomainError, IdempotencyKeyMissingError
 from mobile_api.deps import Server
 from mobile_api.services import Services
@@ -85,17 +85,25 @@ class Once:
                 body = self._open(actor, known.response)
                 return _response(known.status, known.headers, body), True
             done = await act(work)
-            await work.idempotency.finish(
-                actor,
-                self._key_hash,
-                Answer(done.status, dict(done.headers), self._seal(actor, _render(done.body))),
-            )
+            await work.idempotency.finish(actor, self._key_hash, self.kept(actor, done))
         return done.response(), False
 
     async def __call__(self, actor: str, act: Act) -> Response:
         """Do the act or give its first answer again; see `run`."""
         answer, _ = await self.run(actor, act)
         return answer
+
+    def claim(self, actor: str) -> Claim:
+        """Return this request as one step may claim it, with its effect and answer in one statement."""
+        return Claim(actor, self._key_hash, self._route, self._body_hash)
+
+    def kept(self, actor: str, done: Done) -> Answer:
+        """Return an answer as it is kept."""
+        return Answer(done.status, dict(done.headers), self._seal(actor, _render(done.body)))
+
+    def body_of(self, actor: str, kept: Answer) -> bytes:
+        """Return the body of an answer that was kept."""
+        return self._open(actor, kept.response)
 
     def _bound(self, actor: str) -> bytes:
         return f"{actor}\0{self._route}".encode()

@@ -93,8 +93,8 @@ async def _swiftly(
         bolt=_BOLTS.get(result.bolt, "unknown"),
         counter=result.counter,
     )
-    async with world.transactions.alone() as work:
-        return await work.unlocks.conclude(said, UUID(bytes=result.command_id), concluded, evidence)
+    async with world.transactions.steps() as steps:
+        return await steps.conclude(said, UUID(bytes=result.command_id), concluded, evidence)
 
 
 async def answer_time(world: Bridging, lock_id: UUID, nonce: bytes) -> bool:

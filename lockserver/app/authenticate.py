@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime
 
-from lockserver.app.ports import UnitOfWork
+from lockserver.app.ports import Steps
 from lockserver.domain.account import Holder, Session
 from lockserver.domain.canonical import unb64url
 from lockserver.domain.errors import InvalidInputError, SessionInvalidError
@@ -17,9 +17,9 @@ def token_hash(token: str) -> bytes:
         raise SessionInvalidError from None
 
 
-async def authenticate(work: UnitOfWork, token: str, now: datetime) -> tuple[Session, Holder]:
+async def authenticate(steps: Steps, token: str, now: datetime) -> tuple[Session, Holder]:
     """Return the living session of an access token, and its holder; raises SessionInvalidError."""
-    found = await work.sessions.with_holder(token_hash(token))
+    found = await steps.caller(token_hash(token))
     if found is None or not found[0].lives(now):
         raise SessionInvalidError
     return found

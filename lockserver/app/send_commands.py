@@ -7,7 +7,7 @@ row says; it ends by the lock's word, never by our guess (L-17).
 from uuid import UUID
 
 from lockserver.app.bridging import Bridging
-from lockserver.app.ports.locks import Dispatched
+from lockserver.app.ports.steps import Dispatched
 from lockserver.domain.times import whole_seconds
 from lockserver.protocol.commands import ActBody, CommandKind
 from lockserver.protocol.commands import Command as WireCommand
@@ -22,8 +22,8 @@ async def send_commands(world: Bridging, lock_id: UUID) -> int:
     lock = await world.lock(lock_id)
     if lock is None or not world.bus.is_open:
         return 0
-    async with world.transactions.alone() as work:
-        ready = await work.unlocks.dispatch(lock_id, world.clock.now())
+    async with world.transactions.steps() as steps:
+        ready = await steps.dispatch(lock_id, world.clock.now())
     return sum(world.send(lock, _wire(one)) for one in ready)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
-from lockserver.app.ports.locks import Conclusion
+from lockserver.app.ports.steps import Conclusion
 from lockserver.domain.command import Command, CommandState
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.lock import JournalLine

@@ -1,16 +1,17 @@
 """Ask a lock, through the broker, to open for a holder who wishes it, now.
 
 A session alone asks for nothing: the wish is signed by the holder's own phone, names this lock and
-dies within 20 s. One transaction decides the grant, spends the wish, takes the lock's next counter
-and writes the command; the lock checks all of it again by itself.
+dies within 20 s. One statement shows what the decision needs; another, a transaction of its own, spends
+the wish, takes the lock's next counter and writes command, audit and answer; the lock checks all of it again by itself.
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from lockserver.app.ports import Clock, Transactions, UnitOfWork, Watch
-from lockserver.app.ports.locks import Standing
+from lockserver.app.ports import Answer, Claim, Clock, Transactions, UnitOfWork, Watch
+from lockserver.app.ports.steps import Knock, Standing
 from lockserver.domain.command import GRACE, MAX_LIFE, Command
 from lockserver.domain.errors import (
     DomainError,
@@ -18,6 +19,7 @@ from lockserver.domain.errors import (
     LockMissingError,
     NotFoundError,
     PhoneUnknownError,
+    SessionInvalidError,
     WishExpiredError,
     WishInvalidError,
 )
@@ -32,6 +34,8 @@ LOOK_AGAIN_S = 1.0
 """A notification may be lost: the row itself is looked at this often."""
 LAST_WORD = timedelta(seconds=1)
 """How long after its grace a command may still be on the way to being called `unknown`."""
+LOOKS = 3
+"""How often it is decided anew because something that it stood on changed meanwhile."""
 CLOCK_ALLOWANCE = timedelta(seconds=1)
 """The wire counts whole seconds: a wish may seem to outlive its 20 s by one."""
 
@@ -41,49 +45,82 @@ class CredentialMissingError(DomainError):
 
     code = "credential_missing"
 
-    """A command that was written, to be waited for."""
 
-    command: Command
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A holder asks, in a session, that a lock opens; `claim` is his request under its key.
+
+    `command_id` is made beforehand, so that the command's end can be watched for before it begins.
+    """
+
+    command_id: UUID
+    session_id: UUID
+    holder_id: UUID
+    lock_id: UUID
+    wish: bytes
+    claim: Claim
 
 
 async def unlock_remotely(
-    work: UnitOfWork, command_id: UUID, now: datetime, holder_id: UUID, lock_id: UUID, wish: bytes
-) -> Command:
-    """Write the command (`queued`) and wake the bridge at the commit.
+    transactions: Transactions, clock: Clock, asked: Asked, answer: Callable[[Command], Answer]
+) -> Answer | None:
+    """Write the command (`queued`) with its answer, and wake the bridge; or give the first answer again.
 
-    `command_id` is made beforehand, so that its end can be watched for before it begins.
+    None: it was written, now. Two statements: what the decision needs, and all that it writes. The second
+    looks once more whether session, grant, phone and key still stand.
 
     Raises NotFoundError (no such lock, or none of the caller's), GrantMissingError,
     LockMissingError, CredentialMissingError, WishInvalidError, WishExpiredError, WishUsedError,
-    PhoneUnknownError.
+    PhoneUnknownError, IdempotencyMismatchError, IdempotencyRunningError; SessionInvalidError where
+    it ended meanwhile.
     """
+    async with transactions.steps() as steps:
+        for _ in range(LOOKS):
+            knock = Knock(asked.session_id, asked.holder_id, asked.lock_id, _kid(asked.wish), clock.now())
+            known, standing = await steps.standing(knock, asked.claim)
+            if known is not None:
+                return known.answer(asked.claim.route, asked.claim.body_hash)
+            command, spent = _decide(asked, knock, standing)
+            if await steps.place(knock, command, spent, asked.claim, answer(command)):
+                return None
+    # What it stood on fell while we looked, and nothing else says so: the session did.
+    raise SessionInvalidError
+
+
+def _kid(wish: bytes) -> bytes:
+    """Return whose key the wish claims; nobody's where it is no wish at all."""
     try:
-        kid = peek_kid(wish, limit=MAX_WISH)
+        return peek_kid(wish, limit=MAX_WISH)
     except RemoteError:
-        raise WishInvalidError from None
-    standing = await work.unlocks.standing(holder_id, lock_id, kid, now)
+        return b""
+
+
+def _decide(asked: Asked, knock: Knock, standing: Standing | None) -> tuple[Command, SpentWish]:
+    """Return the command to be written and the wish that it spends, or raise why not."""
+    if not knock.kid:
+        raise WishInvalidError
     if standing is None:
         raise NotFoundError
     if not standing.capabilities & Capability.UNLOCK:
         raise GrantMissingError
     if standing.lock_state != "active":
         raise LockMissingError
-    spent = _judge_wish(standing, holder_id, lock_id, wish, now)
+    spent = _judge_wish(standing, asked.holder_id, asked.lock_id, asked.wish, knock.at)
     if standing.credential_id is None:
         raise CredentialMissingError
     command = Command(
-        id=command_id,
-        lock_id=lock_id,
-        holder_id=holder_id,
+        id=asked.command_id,
+        lock_id=asked.lock_id,
+        holder_id=asked.holder_id,
         grant_id=standing.grant_id,
         credential_id=standing.credential_id,
         wish_id=spent.id,
         kind="unlock",
-        counter=0,
+        counter=0,  # the lock's next, when it is written
         state="queued",
         not_after=spent.not_after,
     )
-    return replace(command, counter=await work.unlocks.place(command, spent))
+    return command, spent
 
 
 def _judge_wish(standing: Standing, holder_id: UUID, lock_id: UUID, raw: bytes, now: datetime) -> SpentWish:
@@ -129,8 +166,10 @@ async def wait_settled(
     if news:
         await hints.next(LOOK_AGAIN_S)
     while True:
-        async with transactions.alone() as work:
-            command = await work.commands.one(command_id)
+        async with transactions.steps() as steps:
+            command = await steps.command(command_id)
+        if command is None:
+            raise NotFoundError
         left = (command.not_after + GRACE + LAST_WORD - clock.now()).total_seconds()
         if command.is_settled() or left <= 0:
             return command

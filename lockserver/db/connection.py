@@ -1,7 +1,8 @@
 """Connections: one pool per role over SQLAlchemy's asyncio engine on psycopg 3.
 
 Statements are SQLAlchemy Core, built from the SQLModel tables. On hot paths `driver` hands out the
-psycopg connection underneath, inside the same transaction. Roles log in as themselves: the URL
+psycopg connection underneath, inside the same transaction, and `singles` has connections for steps
+that are one statement (`lockserver.db.singles`). Roles log in as themselves: the URL
 names the user, and a role's pool can do only what its grants allow.
 """
 
@@ -12,6 +13,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from lockserver.db.singles import Singles
 
 LOCK_TIMEOUT_MS = 10_000
 """Nobody waits longer for a row: a stuck transaction must not stack up requests behind it."""
@@ -51,6 +54,7 @@ class Pool:
             pool_pre_ping=False,  # costs a round trip each; a dead connection is dropped on use
             connect_args={"application_name": application, "options": options},
         )
+        self.singles = Singles(self.url, size=size, application=application, options=options)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -60,6 +64,7 @@ class Pool:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.singles.close()
         await self.engine.dispose()
 
 

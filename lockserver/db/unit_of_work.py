@@ -25,8 +25,8 @@ from lockserver.db.repositories.locks import LockDocuments, Locks, LockStates, S
 from lockserver.db.repositories.people import Accounts, Holders, Phones, Sessions
 from lockserver.db.repositories.platform import Audit, Idempotency, Outbox
 from lockserver.db.repositories.rows import refusals
+from lockserver.db.repositories.steps import Steps
 from lockserver.db.repositories.tenancies import Duties, Grants, Tenancies
-from lockserver.db.repositories.unlocks import Unlocks
 
 if TYPE_CHECKING:
     from lockserver.app import ports
@@ -119,11 +119,6 @@ class PostgresUnitOfWork:
         return Commands(self.connection)
 
     @cached_property
-    def unlocks(self) -> Unlocks:
-        """The steps of a remote unlock."""
-        return Unlocks(self.connection)
-
-    @cached_property
     def journals(self) -> Journals:
         """Locks' journals."""
         return Journals(self.connection)
@@ -204,6 +199,13 @@ class PostgresTransactions:
             async with self.pool.engine.connect() as connection:
                 bare = await connection.execution_options(isolation_level="AUTOCOMMIT")
                 yield PostgresUnitOfWork(bare)
+
+    @asynccontextmanager
+    async def steps(self) -> AsyncIterator[Steps]:
+        """Lend what is done in single statements, each a transaction of its own."""
+        with refusals():
+            async with self.pool.singles.connection() as connection:
+                yield Steps(connection)
 
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ async def session_of(
     """Return the caller; raises SessionInvalidError for every reason alike."""
     if given is None:
         raise SessionInvalidError
-    async with services.transactions.alone() as work:  # it only looks
-        session, holder = await authenticate(work, given.credentials, services.clock.now())
+    async with services.transactions.steps() as steps:
+        session, holder = await authenticate(steps, given.credentials, services.clock.now())
     return Session(session.id, session.account_id, holder.id)
 
 

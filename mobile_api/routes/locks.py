@@ -5,9 +5,10 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from lockserver.app.keep_house import own_door
-from lockserver.app.ports import UnitOfWork
+from lockserver.app.ports import Answer, UnitOfWork
 from lockserver.app.read_lock import Known, Shown, know_lock, read_journal
-from lockserver.app.unlock_remotely import unlock_remotely
+from lockserver.app.unlock_remotely import Asked, unlock_remotely
+from lockserver.domain.command import Command
 from lockserver.domain.errors import ClaimRefusedError, NotFoundError
 from lockserver.domain.ids import new_id
 from lockserver.protocol.errors import Denial
@@ -137,19 +138,19 @@ async def unlock(
     A session alone opens nothing: the wish is signed by the holder's phone for this lock, now.
     """
     command_id = new_id(services.clock, services.random)
+    actor = caller.actor
+    asked = Asked(command_id, caller.id, caller.holder_id, lock_id, body.wish, once.claim(actor))
 
-    async def act(work: UnitOfWork) -> Done:
-        command = await unlock_remotely(
-            work, command_id, services.clock.now(), caller.holder_id, lock_id, body.wish
-        )
-        return Done(202, command_out(command), {"Location": f"/v1/commands/{command.id}"})
+    def answer(command: Command) -> Answer:
+        location = {"Location": f"/v1/commands/{command.id}"}
+        return once.kept(actor, Done(202, command_out(command), location))
 
     # Watched before it is written: whatever becomes of it, the hint cannot be missed.
     async with services.changes.watch("command_settled", str(command_id)) as hints:
-        first, repeated = await once.run(caller.actor, act)
-        if not repeated:
+        first = await unlock_remotely(services.transactions, services.clock, asked, answer)
+        if first is None:
             return await waited(services, hints, command_id, news=True)
-    earlier = CommandOut.model_validate_json(bytes(first.body)).id
+    earlier = CommandOut.model_validate_json(once.body_of(actor, first)).id
     async with services.changes.watch("command_settled", str(earlier)) as hints:
         return await waited(services, hints, earlier, news=False)
 

@@ -33,6 +33,7 @@ from lockserver.app.ports.rows import (
     Sessions,
     Tenancies,
 )
+from lockserver.app.ports.steps import Claim, Known, Steps
 from lockserver.app.ports.work import Transactions, UnitOfWork
 from lockserver.app.ports.world import Clock, Random, Sms
 
@@ -44,6 +45,7 @@ __all__ = [
     "Cases",
     "Changes",
     "Channel",
+    "Claim",
     "Clock",
     "Doors",
     "Duties",
@@ -56,6 +58,7 @@ __all__ = [
     "Houses",
     "Idempotency",
     "Judgement",
+    "Known",
     "Ledger",
     "Opener",
     "Outbox",
@@ -73,6 +76,7 @@ __all__ = [
     "SideReading",
     "Signer",
     "Sms",
+    "Steps",
     "Tenancies",
     "Transactions",
     "UnitOfWork",

@@ -1,14 +1,12 @@
 """Repositories about locks as a use case sees them: what they are, hold, were told and said."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
-from lockserver.domain.account import PhoneState
-from lockserver.domain.command import Command, CommandState
+from lockserver.domain.command import Command
 from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import (
     ArrivalFiling,
@@ -18,7 +16,6 @@ from lockserver.domain.lock import (
     JournalLine,
     Lock,
     LockDocument,
-    LockState,
     LockStatus,
     SiteKey,
     SiteKeyKind,
@@ -128,70 +125,6 @@ class Wishes(Protocol):
 
     async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
         """Return the holders who wished this for this target."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a holder stands to a lock at one instant.
-
-    `capabilities`: the widest of his living grants there, `grant_id`: that grant. The phone is the one
-    that signed, None where none of his did; `credential_id` is its newest living key for the lock.
-    """
-
-    lock_state: LockState
-    grant_id: UUID
-    capabilities: int
-    phone_id: UUID | None
-    sign_pub: bytes | None
-    phone_state: PhoneState | None
-    credential_id: UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class Dispatched:
-    """A command that was marked as sent, with the two signed things that it carries."""
-
-    command_id: UUID
-    counter: int
-    not_after: datetime
-    wish: bytes
-    credential: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Conclusion:
-    """What a lock's signed result makes of a command."""
-
-    state: CommandState
-    code: str | None
-
-
-class Unlocks(Protocol):
-    """The steps of a remote unlock, each a single statement."""
-
-    async def standing(self, holder_id: UUID, lock_id: UUID, kid: bytes, at: datetime) -> Standing | None:
-        """Return how a holder stands to a lock; None where he has nothing to do with it."""
-        ...
-
-    async def place(self, command: Command, wish: SpentWish) -> int:
-        """Spend the wish, take the lock's next counter, write the command; return the counter.
-
-        The bridge is woken at the commit. Raises WishUsedError.
-        """
-        ...
-
-    async def dispatch(self, lock_id: UUID, at: datetime) -> Sequence[Dispatched]:
-        """Mark the lock's queued commands that still live as sent; return what to send, in order."""
-        ...
-
-    async def conclude(
-        self, status: LockStatus, command_id: UUID, conclusion: Conclusion, evidence: bytes
-    ) -> bool:
-        """Note where the lock's reports stand now, and settle the command by this one.
-
-        False where the report is no news, or the lock was never heard of: nothing was written.
-        """
         ...
 
 

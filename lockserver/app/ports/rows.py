@@ -73,10 +73,6 @@ class Sessions(Rows[Session], Protocol):
         """Return the session of this access token's hash, living or not."""
         ...
 
-    async def with_holder(self, access_hash: bytes) -> tuple[Session, Holder] | None:
-        """Return the session of this access token's hash and who is behind it, in one look."""
-        ...
-
     async def by_refresh(self, refresh_hash: bytes) -> Session | None:
         """Return and hold the session of this refresh token's hash, living or not."""
         ...

@@ -14,7 +14,6 @@ from lockserver.app.ports.locks import (
     LockStates,
     Registrations,
     SiteKeys,
-    Unlocks,
     Verdicts,
     Wishes,
 )
@@ -32,6 +31,7 @@ from lockserver.app.ports.rows import (
     Sessions,
     Tenancies,
 )
+from lockserver.app.ports.steps import Steps
 
 
 class UnitOfWork(Protocol):
@@ -73,8 +73,6 @@ class UnitOfWork(Protocol):
     @property
     def commands(self) -> Commands: ...  # noqa: D102
     @property
-    def unlocks(self) -> Unlocks: ...  # noqa: D102
-    @property
     def journals(self) -> Journals: ...  # noqa: D102
     @property
     def verdicts(self) -> Verdicts: ...  # noqa: D102
@@ -113,7 +111,14 @@ class Transactions(Protocol):
     def alone(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Open a unit of work in which every statement is a transaction of its own.
 
-        For a step that is one statement, or that only looks: it spares two round trips. What two
-        statements do here is not done together.
+        For what only looks: it spares two round trips. What two statements do here is not done together.
+        """
+        ...
+
+    def steps(self) -> AbstractAsyncContextManager[Steps]:
+        """Lend what is done in single statements, each a transaction of its own.
+
+        Somebody stands at a door meanwhile: a step spares the round trips that open and close a
+        transaction. What two steps do is not done together.
         """
         ...

@@ -81,21 +81,6 @@ class Sessions(Rows[Session]):
         """Return the session of this access token's hash, living or not."""
         return await self.first(self.select().where(self.table.c.access_hash == access_hash))
 
-    async def with_holder(self, access_hash: bytes) -> tuple[Session, Holder] | None:
-        """Return the session of this access token's hash and who is behind it, in one look."""
-        holders = Holders.table
-        row = (
-            await self.connection.execute(
-                select(*self.columns(), *Holders.columns())
-                .join(holders, holders.c.account_id == self.table.c.account_id)
-                .where(self.table.c.access_hash == access_hash)
-            )
-        ).first()
-        if row is None:
-            return None
-        count = len(self.names())
-        return Session(*row[:count]), Holder(*row[count:])
-
     async def by_refresh(self, refresh_hash: bytes) -> Session | None:
         """Return and hold the session of this refresh token's hash, living or not."""
         statement = self.select().where(self.table.c.refresh_hash == refresh_hash)

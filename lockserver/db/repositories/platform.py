@@ -6,10 +6,11 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.app.ports.rows import Answer, Outgoing
+from lockserver.app.ports.steps import Known
 from lockserver.db.connection import driver
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import AuditRow, IdempotencyRow, OutboxRow, table_of
-from lockserver.domain.errors import IdempotencyMismatchError, IdempotencyRunningError
+from lockserver.domain.errors import IdempotencyRunningError
 
 _idempotency = table_of(IdempotencyRow)
 _audit = table_of(AuditRow)
@@ -64,12 +65,7 @@ class Idempotency:
             if known[0] is not None:
                 break
             # The first ended between this statement's snapshot and its lock: look once more.
-        known_route, known_hash, state, status, headers, response = known
-        if known_route != route or known_hash != body_hash:
-            raise IdempotencyMismatchError
-        if state != "done":
-            raise IdempotencyRunningError
-        return Answer(status, headers or {}, response or b"")
+        return Known(*known).answer(route, body_hash)
 
     async def finish(self, caller: str, key: str, answer: Answer) -> None:
         """Store the answer with the effect, in one transaction."""

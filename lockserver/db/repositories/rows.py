@@ -17,6 +17,7 @@ from dataclasses import fields
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import ColumnElement, Executable, Select, Table, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,13 +41,14 @@ def refusals() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as fault:
-        state = getattr(fault.orig, "sqlstate", None)
-        diag = getattr(fault.orig, "diag", None)
+    except (DBAPIError, psycopg.Error) as fault:
+        cause = fault.orig if isinstance(fault, DBAPIError) else fault
+        state = getattr(cause, "sqlstate", None)
+        diag = getattr(cause, "diag", None)
         rule = getattr(diag, "constraint_name", None) or getattr(diag, "message_primary", None)
         if state in (UNIQUE, EXCLUSION, LOCK_TIMEOUT, DEADLOCK):
             raise ConflictError(rule=rule) from fault
-        if isinstance(fault, IntegrityError):
+        if isinstance(fault, IntegrityError | psycopg.IntegrityError):
             raise IntegrityRefusedError(rule=rule) from fault
         raise
 
