@@ -40,7 +40,9 @@ const STEPS = {
     offer = lk1.unverifiedOffer(raw, { serial, phonePublic: signing.publicPoint });
     return { offer: toHex(raw) };
   },
-  e3: async ({ claim_code, document }) => ({ fragments: cut(await lk1.writeE3(offer, fromHex(claim_code), fromHex(document))) }),
+  e3: async ({ claim_code, document }) => ({
+    fragments: cut(await lk1.writeE3(offer, fromHex(claim_code), fromHex(document))),
+  }),
   e4: ({ fragments }) => ({ box: toHex(lk1.takeE4(whole(fragments))) }),
 
   async pin({ root, key_set, door: raw, credential: own }) {
@@ -92,11 +94,22 @@ const STEPS = {
   },
 
   async wish({ target, not_after }) {
-    const wish = { wishId: lk1.random(16), targetId: fromHex(target), operation: lk1.WISHES.unlock, notAfter: not_after };
+    const wish = {
+      wishId: lk1.random(16),
+      targetId: fromHex(target),
+      operation: lk1.WISHES.unlock,
+      notAfter: not_after,
+    };
     return { wish: toHex(await lk1.signWish(wish, signing)) };
   },
   async request({ phone_id, body, issued_at }) {
-    const request = { phoneId: fromHex(phone_id), methodPath: "POST /v1/phone/sync", body: fromHex(body), issuedAt: issued_at, nonce: lk1.random(8) };
+    const request = {
+      phoneId: fromHex(phone_id),
+      methodPath: "POST /v1/phone/sync",
+      body: fromHex(body),
+      issuedAt: issued_at,
+      nonce: lk1.random(8),
+    };
     return { request: toHex(await lk1.signRequest(request, signing)) };
   },
 

@@ -6,13 +6,15 @@
  */
 
 import { same } from "./bytes.js";
-import { ENTRY, GUEST, HOLD_OPEN, LOCK, MINUTES_OF_WEEK, OWNER, READ_JOURNAL, STAFF, TENANT, UNLOCK } from "./credential.js";
+import { ENTRY, GUEST, HOLD_OPEN, LOCK, OWNER, READ_JOURNAL, STAFF, TENANT, UNLOCK } from "./credential.js";
+import { MINUTES_OF_WEEK } from "./credential.js";
 import { OPERATIONS } from "./handshake.js";
 import { EPOCH_JUMP } from "./limits.js";
 
 /** The Unix epoch was a Thursday 00:00: three days after a Monday. */
 const EPOCH_MINUTE = 4320;
 
+/** @type {Readonly<Record<number, number>>} the capability that each operation needs */
 const NEEDS = Object.freeze({
   [OPERATIONS.unlock]: UNLOCK,
   [OPERATIONS.lock]: LOCK,
@@ -22,6 +24,8 @@ const NEEDS = Object.freeze({
 });
 
 /**
+ * @typedef {import("./credential.js").Credential} Claims verified
+ *
  * @typedef {object} Clock
  * @property {number|null} now Unix seconds; null: lost
  * @property {number} floor the latest time ever known
@@ -57,29 +61,30 @@ export function scheduleHolds(schedule, now) {
 }
 
 /**
- * @param {import("./credential.js").Credential} claims verified @param {number} operation one of OPERATIONS
+ * @param {Claims} claims verified @param {number} operation one of OPERATIONS
  * @param {Clock} clock @param {Door} door @returns {Verdict}
  */
 export function decide(claims, operation, clock, door) {
-  const denied = deniedByTime(claims, clock, door) ?? deniedByEpoch(claims, door) ?? deniedByUse(claims, operation, clock, door);
+  const denied =
+    deniedByTime(claims, clock, door) ?? deniedByEpoch(claims, door) ?? deniedByUse(claims, operation, clock, door);
   if (denied) return { denied };
   const opens = operation === OPERATIONS.unlock || operation === OPERATIONS.hold_open;
   const raises = opens && claims.epoch !== null && claims.epoch > heldEpoch(claims, door);
   return { denied: null, raiseEpoch: raises ? claims.epoch : null, occupies: raises && isResident(claims) };
 }
 
-/** @param {import("./credential.js").Credential} claims */
+/** @param {Claims} claims */
 function isResident(claims) {
   return claims.class === TENANT || claims.class === GUEST;
 }
 
-/** @param {import("./credential.js").Credential} claims @param {Door} door @returns {number} */
+/** @param {Claims} claims @param {Door} door @returns {number} */
 function heldEpoch(claims, door) {
   if (claims.class === OWNER) return door.ownerEpoch;
   return claims.class === STAFF ? door.staffEpoch : door.epoch;
 }
 
-/** @param {import("./credential.js").Credential} claims @param {Clock} clock @param {Door} door @returns {string|null} */
+/** @param {Claims} claims @param {Clock} clock @param {Door} door @returns {string|null} */
 function deniedByTime(claims, clock, door) {
   if (!same(claims.lockId, door.lockId)) return "wrong_lock";
   if (clock.floor >= claims.exp) return "expired";
@@ -90,7 +95,7 @@ function deniedByTime(claims, clock, door) {
   return door.iatFloor !== null && claims.iat < door.iatFloor ? "list_floor" : null;
 }
 
-/** @param {import("./credential.js").Credential} claims @param {Door} door @returns {string|null} */
+/** @param {Claims} claims @param {Door} door @returns {string|null} */
 function deniedByEpoch(claims, door) {
   if (isResident(claims) && door.shared) return claims.epoch === null ? null : "epoch_shared";
   if (isResident(claims) && claims.epoch === null) return "epoch_low";
@@ -101,8 +106,7 @@ function deniedByEpoch(claims, door) {
 }
 
 /**
- * @param {import("./credential.js").Credential} claims @param {number} operation @param {Clock} clock @param {Door} door
- * @returns {string|null}
+ * @param {Claims} claims @param {number} operation @param {Clock} clock @param {Door} door @returns {string|null}
  */
 function deniedByUse(claims, operation, clock, door) {
   const needed = NEEDS[operation];

@@ -12,7 +12,10 @@ export function boxInfo(purpose, subject) {
   return join(utf8(`LK1 box ${purpose}`), Uint8Array.of(0), subject);
 }
 
-/** @param {Uint8Array} ephemeralPoint @param {Uint8Array} recipient @param {Uint8Array} shared @param {Uint8Array} info */
+/**
+ * @param {Uint8Array} ephemeralPoint @param {Uint8Array} recipient point @param {Uint8Array} shared x
+ * @param {Uint8Array} info
+ */
 async function boxKeys(ephemeralPoint, recipient, shared, info) {
   const prk = await extract(await hash(ephemeralPoint, recipient), shared);
   return aeadKeys(prk, "LK1 box", await hash(info));

@@ -40,10 +40,13 @@ export function toHex(bytes) {
 /** @param {string} hex lower-case @returns {Uint8Array} @throws {TypeError} when it is no such thing */
 export function fromHex(hex) {
   if (!HEX.test(hex)) throw new TypeError("not lower-case hex");
-  return Uint8Array.from({ length: hex.length / 2 }, (_, index) => Number.parseInt(hex.slice(2 * index, 2 * index + 2), 16));
+  return Uint8Array.from(hex.match(/../g) ?? [], (digits) => Number.parseInt(digits, 16));
 }
 
 /** @param {Uint8Array} bytes @returns {string} base64url without padding, as JSON Web Keys have it */
 export function toBase64Url(bytes) {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }

@@ -7,7 +7,6 @@ import { LocalError, RemoteError } from "./errors.js";
 import { malformed } from "./fields.js";
 import { MAX_MESSAGE, SIGNATURE } from "./limits.js";
 
-/** @typedef {import("../cbor.js").CborMap} CborMap */
 /** @typedef {{protectedHeader: Uint8Array, kid: Uint8Array, payload: Uint8Array, signature: Uint8Array}} Parts */
 
 const ALGORITHM = 1;
@@ -22,7 +21,7 @@ function toBeSigned(protectedHeader, kind, payload) {
 
 /**
  * @param {string} kind e.g. `LK1-WISH`
- * @param {CborMap} payload
+ * @param {import("../cbor.js").CborMap} payload
  * @param {import("./crypto.js").KeyPair} signer
  * @param {number} [most] bytes of the whole document
  * @returns {Promise<Uint8Array>}
@@ -30,7 +29,14 @@ function toBeSigned(protectedHeader, kind, payload) {
  */
 export async function signDocument(kind, payload, signer, most = MAX_MESSAGE) {
   const kid = await keyId(signer.publicPoint);
-  const header = encode(new Map(/** @type {[number, any][]} */ ([[ALGORITHM, ES256], [KEY_ID, kid]])));
+  const header = encode(
+    new Map(
+      /** @type {[number, any][]} */ ([
+        [ALGORITHM, ES256],
+        [KEY_ID, kid],
+      ]),
+    ),
+  );
   const encoded = encode(payload);
   const signature = await sign(signer.privateKey, toBeSigned(header, kind, encoded));
   const whole = encode([header, new Map(), encoded, signature]);

@@ -1,4 +1,4 @@
-/** The credential `LK1-EKEY`, docs/protocol.md §2: what a phone may know of its own key before it walks to the door. */
+/** The credential `LK1-EKEY`, docs/protocol.md §2: what a phone may know of its key before it walks to the door. */
 
 import { join } from "./bytes.js";
 import { openDocument } from "./cose.js";
@@ -88,7 +88,8 @@ function longestLife(claims) {
 function holderKey(value) {
   const key = value instanceof Map && value.size === 1 ? value.get(1) : null;
   // This very map: nothing in it may be ignored.
-  if (!(key instanceof Map) || key.size !== 4 || ![1, -1, -2, -3].every((part) => key.has(part))) return malformed("cnf");
+  const exact = key instanceof Map && key.size === 4 && [1, -1, -2, -3].every((part) => key.has(part));
+  if (!exact) return malformed("cnf");
   const { x, y } = readMap(COSE_KEY, key);
   return checkedPoint(join(Uint8Array.of(4), x, y));
 }

@@ -70,7 +70,10 @@ export async function aeadKeys(prk, label, context) {
   return { key: both.slice(0, KEY), iv: both.slice(KEY) };
 }
 
-/** @param {AeadKeys} keys @param {Uint8Array} aad @param {Uint8Array} plaintext @returns {Promise<Uint8Array>} tag last */
+/**
+ * @param {AeadKeys} keys @param {Uint8Array} aad @param {Uint8Array} plaintext
+ * @returns {Promise<Uint8Array>} tag last
+ */
 export async function seal(keys, aad, plaintext) {
   const imported = await subtle().importKey("raw", keys.key, "AES-GCM", false, ["encrypt"]);
   const parameters = { name: "AES-GCM", iv: keys.iv, additionalData: aad, tagLength: 8 * TAG };
@@ -132,7 +135,10 @@ export async function sign(privateKey, data) {
   return new Uint8Array(await subtle().sign({ name: "ECDSA", hash: "SHA-256" }, privateKey, data));
 }
 
-/** @param {CryptoKey} privateKey ECDH P-256 @param {Uint8Array} publicPoint @returns {Promise<Uint8Array>} x, 32 bytes */
+/**
+ * @param {CryptoKey} privateKey ECDH P-256 @param {Uint8Array} publicPoint
+ * @returns {Promise<Uint8Array>} x, 32 bytes
+ */
 export async function agree(privateKey, publicPoint) {
   const other = await subtle().importKey("raw", checkedPoint(publicPoint), ECDH, false, []);
   return new Uint8Array(await subtle().deriveBits({ name: "ECDH", public: other }, privateKey, 8 * HASH));

@@ -3,7 +3,8 @@
 import { same } from "./bytes.js";
 import { openDocument } from "./cose.js";
 import { RemoteError } from "./errors.js";
-import { bool, bytes, field, integer, listOf, malformed, number, optional, orNull, point, readMap, row, time } from "./fields.js";
+import { bool, bytes, integer, listOf, malformed, number, orNull, point, row, time } from "./fields.js";
+import { field, optional, readMap } from "./fields.js";
 import { ID, MAX_KEYS, MAX_REVOKED, MAX_SLOTS, NONCE } from "./limits.js";
 
 /** Kinds of documents in M3 and in command 4. */
@@ -21,7 +22,8 @@ const REVOKED = listOf(row(bytes(ID), time), MAX_REVOKED);
 /** Slots ascend by number, no two alike. @type {import("./fields.js").Reading} */
 const SLOTS = (value) => {
   const slots = listOf(SLOT, MAX_SLOTS)(value);
-  const ascend = slots.every((/** @type {any} */ slot, /** @type {number} */ at) => at === 0 || slots[at - 1][0] < slot[0]);
+  const numbers = slots.map((/** @type {any[]} */ slot) => slot[0]);
+  const ascend = numbers.slice(1).every((/** @type {number} */ each, /** @type {number} */ at) => numbers[at] < each);
   return ascend ? slots : malformed("slots not ascending");
 };
 

@@ -86,7 +86,11 @@ export function field(number, reading) {
   return { number, reading, optional: false };
 }
 
-/** Absent stands for null; null on the wire is refused. @param {number} number @param {Reading} reading @returns {Field} */
+/**
+ * Absent stands for null; null on the wire is refused.
+ *
+ * @param {number} number @param {Reading} reading @returns {Field}
+ */
 export function optional(number, reading) {
   return { number, reading, optional: true };
 }

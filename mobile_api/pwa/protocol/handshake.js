@@ -7,7 +7,8 @@
 
 import { decode, encode } from "../cbor.js";
 import { join, same, utf8 } from "./bytes.js";
-import { aeadKeys, agree, checkedPoint, extract, hash, newAgreementPair, seal, sign, unseal, verify } from "./crypto.js";
+import { aeadKeys, agree, checkedPoint, extract, hash, newAgreementPair } from "./crypto.js";
+import { seal, sign, unseal, verify } from "./crypto.js";
 import { ANSWERS, BOLTS, LocalError, RemoteError } from "./errors.js";
 import { bytes, bytesUpTo, integer, number, orNull, row, time } from "./fields.js";
 import { HASH, ID, MAX_CREDENTIAL, MAX_DOCUMENTS, MAX_MESSAGE, NONCE, POINT, SIGNATURE } from "./limits.js";
@@ -116,7 +117,8 @@ export class PhoneHandshake {
     return this.#step("lock proved", "sent M3", async () => {
       if (credential.length > MAX_CREDENTIAL) throw new LocalError("too_large", "credential");
       if (documents.length > MAX_DOCUMENTS) throw new LocalError("too_large", "documents");
-      if (!Object.values(OPERATIONS).includes(operation)) throw new LocalError("bad_format", "operation");
+      if (!Object.values(OPERATIONS).some((each) => each === operation))
+        throw new LocalError("bad_format", "operation");
       const th3 = this.#transcript;
       const asked = await hash(encode([credential, documents, operation]));
       const signature = await sign(holderKey, join(utf8("LK1 phone"), th3, asked));

@@ -15,8 +15,6 @@ const PARCEL = 5;
 const HEAD = 3;
 const CONTENT = row(integer(REPORT_BOX, COMMAND_BOX), bytesUpTo(MAX_MESSAGE));
 
-/** @typedef {import("./crypto.js").AeadKeys} AeadKeys */
-
 export class ParcelChannel {
   #sending;
   #taking;
@@ -25,7 +23,10 @@ export class ParcelChannel {
   #taken = 0;
   #ended = false;
 
-  /** @param {AeadKeys} sending @param {AeadKeys} taking @param {Uint8Array} th5 */
+  /**
+   * @param {import("./crypto.js").AeadKeys} sending @param {import("./crypto.js").AeadKeys} taking
+   * @param {Uint8Array} th5
+   */
   constructor(sending, taking, th5) {
     this.#sending = sending;
     this.#taking = taking;

@@ -9,11 +9,18 @@ import { HASH, ID, MAX_ARGS, MAX_INT, MAX_TEXT, MAX_WISH, NONCE } from "./limits
 
 /** Wish operations; the comment names the target. */
 export const WISHES = Object.freeze({
-  unlock: 1, lock: 2, hold_open: 3, // lock
-  share: 4, freeze: 5, unfreeze: 6, revoke: 7, // grant
-  read_pin: 8, set_pin: 9, // lock
+  unlock: 1, // lock
+  lock: 2, // lock
+  hold_open: 3, // lock
+  share: 4, // grant
+  freeze: 5, // grant
+  unfreeze: 6, // grant
+  revoke: 7, // grant
+  read_pin: 8, // lock
+  set_pin: 9, // lock
   end_tenancy: 10, // tenancy
-  consent_to_entry: 11, emergency_entry: 12, // lock
+  consent_to_entry: 11, // lock
+  emergency_entry: 12, // lock
   name_staff: 13, // house
   name_guest: 14,
   remove_phone: 15, // phone
@@ -95,7 +102,7 @@ function args(value) {
 /**
  * The wish's argument over a request that lets somebody in (13, 16), and the salt that the request carries.
  *
- * @param {Record<string, any>} body JSON members without `wish` and `salt`; integers, text, truths, null, lists, objects
+ * @param {Record<string, any>} body members without `wish` and `salt`: integers, text, truths, null, lists, objects
  * @param {Uint8Array} salt 16 random bytes, fresh for every wish
  * @returns {Promise<Map<string, Uint8Array>>} args
  */
@@ -104,7 +111,11 @@ export async function covering(body, salt) {
   return new Map([["of", await hash(salt, utf8(canonicalJson(body)))]]);
 }
 
-/** Canonical JSON: members sorted by name, no spaces (RFC 8785 without fractions). @param {any} value @returns {string} */
+/**
+ * Canonical JSON: members sorted by name, no spaces (RFC 8785 without fractions).
+ *
+ * @param {any} value @returns {string} @throws {LocalError} `bad_format`
+ */
 export function canonicalJson(value) {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (value !== null && typeof value === "object") {

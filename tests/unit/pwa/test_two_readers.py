@@ -73,7 +73,9 @@ def _apart(pairs: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
 
 def test_L07_both_readers_take_and_refuse_the_same(both: list[tuple[str, str, str]]) -> None:
     assert len(both) > 1200
-    assert {"ok", "bad_format", "bad_point", "unknown_claim", "too_large", "life_too_long"} <= {p for _, _, p in both}
+    assert {"ok", "bad_format", "bad_point", "unknown_claim", "too_large", "life_too_long"} <= {
+        p for _, _, p in both
+    }
     assert _apart(both) == []
 
 

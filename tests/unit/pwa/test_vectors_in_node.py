@@ -1,6 +1,7 @@
 """The browser's wire against the golden vectors: a second implementation, written from ``docs/protocol.md`` alone."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -71,3 +72,26 @@ def test_mutant_a_tampered_vector_fails(tmp_path: Path) -> None:
     results = _node(tmp_path)
     assert [file for file, said in results.items() if said["failed"]] == ["handshake"]
     assert any(name.startswith("bare: whole") for name in results["handshake"]["failed"])
+
+
+def test_the_pages_examples_of_a_wish_that_covers_a_request() -> None:
+    page = (VECTORS.parents[1] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^\| `(\{.*\})` \| `([0-9a-f]{64})` \|$", page, flags=re.MULTILINE)
+    assert len(examples) >= 2
+    wire = (RUNNER.parents[3] / "mobile_api" / "pwa" / "protocol.js").as_uri()
+    script = f"""
+        import {{ webcrypto }} from "node:crypto";
+        globalThis.crypto ??= webcrypto;
+        const {{ covering, toHex }} = await import("{wire}");
+        const salt = Uint8Array.from({{ length: 16 }}, (_, at) => at);
+        for (const body of JSON.parse(process.argv[1])) console.log(toHex((await covering(body, salt)).get("of")));
+    """
+    backwards = [dict(reversed(json.loads(body).items())) for body, _ in examples]
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", script, json.dumps(backwards)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert done.stdout.split() == [claimed for _, claimed in examples]

@@ -28,53 +28,222 @@ const slot = (number) => [number, bytes(16), bytes(16), NOW, NOW + 5, 3, 1];
 const bent = (at, value) => [slot(1).with?.(at, value) ?? slot(1).map((item, index) => (index === at ? value : item))];
 
 const SOUND = {
-  "LK1-EKEY": [[2, bytes(16)], [3, bytes(16)], [4, NOW + 3600], [5, NOW], [6, NOW], [7, bytes(16)], [8, map([1, key()])], [-1, 5], [-2, 3], [-3, 1]],
-  "LK1-DOOR": [[1, bytes(16)], [2, own], [3, NOW]],
-  "LK1-RL": [[1, bytes(16)], [2, 4], [3, [[bytes(16, 1), NOW], [bytes(16, 2), NOW]]], [4, NOW]],
-  "LK1-TIME": [[1, NOW], [2, bytes(8)], [3, bytes(16)]],
-  "LK1-STATE": [[1, bytes(16)], [2, 4], [3, 1], [4, true], [5, [slot(1)]], [6, []], [7, NOW]],
-  "LK1-KEYS": [[1, 1], [2, [own]], [3, [other]], [4, other], [5, NOW]],
-  "LK1-WISH": [[1, bytes(16)], [2, bytes(16)], [3, 1], [4, NOW]],
-  "LK1-REQ": [[1, bytes(16)], [2, "POST /v1/phone/sync"], [3, bytes(32)], [4, NOW], [5, bytes(8)]],
-  "LK1-OFFER": [[1, 1], [2, "S1"], [3, bytes(300)], [4, bytes(16)], [5, own], [6, other], [7, own]],
+  "LK1-EKEY": [
+    [2, bytes(16)],
+    [3, bytes(16)],
+    [4, NOW + 3600],
+    [5, NOW],
+    [6, NOW],
+    [7, bytes(16)],
+    [8, map([1, key()])],
+    [-1, 5],
+    [-2, 3],
+    [-3, 1],
+  ],
+  "LK1-DOOR": [
+    [1, bytes(16)],
+    [2, own],
+    [3, NOW],
+  ],
+  "LK1-RL": [
+    [1, bytes(16)],
+    [2, 4],
+    [
+      3,
+      [
+        [bytes(16, 1), NOW],
+        [bytes(16, 2), NOW],
+      ],
+    ],
+    [4, NOW],
+  ],
+  "LK1-TIME": [
+    [1, NOW],
+    [2, bytes(8)],
+    [3, bytes(16)],
+  ],
+  "LK1-STATE": [
+    [1, bytes(16)],
+    [2, 4],
+    [3, 1],
+    [4, true],
+    [5, [slot(1)]],
+    [6, []],
+    [7, NOW],
+  ],
+  "LK1-KEYS": [
+    [1, 1],
+    [2, [own]],
+    [3, [other]],
+    [4, other],
+    [5, NOW],
+  ],
+  "LK1-WISH": [
+    [1, bytes(16)],
+    [2, bytes(16)],
+    [3, 1],
+    [4, NOW],
+  ],
+  "LK1-REQ": [
+    [1, bytes(16)],
+    [2, "POST /v1/phone/sync"],
+    [3, bytes(32)],
+    [4, NOW],
+    [5, bytes(8)],
+  ],
+  "LK1-OFFER": [
+    [1, 1],
+    [2, "S1"],
+    [3, bytes(300)],
+    [4, bytes(16)],
+    [5, own],
+    [6, other],
+    [7, own],
+  ],
 };
 
 /** In every field: what it might be mistaken for. Ids and nonces of the right length stay as they are. */
 const ANY = [
-  0, 1, -1, 255, 2 ** 32 - 1, 2 ** 32, 2 ** 40, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER, null, true, false, "", "a", bytes(0), bytes(1), bytes(15),
-  bytes(17), bytes(31), bytes(64), bytes(65), [], [0], map(),
+  0,
+  1,
+  -1,
+  255,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 40,
+  2 ** 40 + 1,
+  Number.MAX_SAFE_INTEGER,
+  null,
+  true,
+  false,
+  "",
+  "a",
+  bytes(0),
+  bytes(1),
+  bytes(15),
+  bytes(17),
+  bytes(31),
+  bytes(64),
+  bytes(65),
+  [],
+  [0],
+  map(),
 ];
 
 const EDGES = {
   "LK1-EKEY": [
-    [-1, [0, 64, 128, 2 ** 31]], [-2, [0, 1, 2, 4, 5]], [4, [NOW, NOW - 1, NOW + 259200, NOW + 259201]], [6, [0, NOW + 9e6]],
-    [-4, [
-      [0, []], [0, [0, 10080]], [840, [0, 1]], [841, [0, 1]], [-840, [0, 1]], [-841, [0, 1]], [0, [0, 10, 10, 20]], [0, [0, 10, 9, 20]],
-      [0, [10, 10]], [0, [0, 10081]], [0, [0]], [0, times(42, (at) => at)], [0, times(44, (at) => at)], [0, [[0, 1]]], [0], [0, [0, 1], 1],
-    ]],
-    [8, [
-      map([1, key([5, 1])]), map([1, key([256, 1])]), map([1, key()], [2, 1]), map([1, key()], [256, 1]), map([1, key([-3, x])]),
-      map([1, key([1, 3])]), map([1, key([-1, 2])]), map([1, map([1, 2], [-1, 1], [-2, x])]),
-    ]],
+    [-1, [0, 64, 128, 2 ** 31]],
+    [-2, [0, 1, 2, 4, 5]],
+    [4, [NOW, NOW - 1, NOW + 259200, NOW + 259201]],
+    [6, [0, NOW + 9e6]],
+    [
+      -4,
+      [
+        [0, []],
+        [0, [0, 10080]],
+        [840, [0, 1]],
+        [841, [0, 1]],
+        [-840, [0, 1]],
+        [-841, [0, 1]],
+        [0, [0, 10, 10, 20]],
+        [0, [0, 10, 9, 20]],
+        [0, [10, 10]],
+        [0, [0, 10081]],
+        [0, [0]],
+        [0, times(42, (at) => at)],
+        [0, times(44, (at) => at)],
+        [0, [[0, 1]]],
+        [0],
+        [0, [0, 1], 1],
+      ],
+    ],
+    [
+      8,
+      [
+        map([1, key([5, 1])]),
+        map([1, key([256, 1])]),
+        map([1, key()], [2, 1]),
+        map([1, key()], [256, 1]),
+        map([1, key([-3, x])]),
+        map([1, key([1, 3])]),
+        map([1, key([-1, 2])]),
+        map([1, map([1, 2], [-1, 1], [-2, x])]),
+      ],
+    ],
   ],
   "LK1-DOOR": [[2, [offCurve, hybrid]]],
   "LK1-RL": [
-    [3, [[[bytes(16, 2), NOW], [bytes(16, 1), NOW]], times(128, (at) => [bytes(16, at), NOW]), times(129, (at) => [bytes(16, at), NOW]), [[bytes(16), NOW, 1]], [[bytes(16), null]]]],
+    [
+      3,
+      [
+        [
+          [bytes(16, 2), NOW],
+          [bytes(16, 1), NOW],
+        ],
+        times(128, (at) => [bytes(16, at), NOW]),
+        times(129, (at) => [bytes(16, at), NOW]),
+        [[bytes(16), NOW, 1]],
+        [[bytes(16), null]],
+      ],
+    ],
     [5, [0, NOW, null, 2 ** 40 + 1]],
   ],
   "LK1-TIME": [],
-  "LK1-STATE": [[5, [
-    [slot(1), slot(2)], [slot(2), slot(1)], [slot(1), slot(1)], times(24, slot), times(25, slot), [slot(255)], [slot(256)], bent(5, 0),
-    bent(5, 5), bent(6, null), bent(4, NOW), bent(4, NOW - 1), bent(1, bytes(15)), [slot(1).slice(1)],
-  ]]],
-  "LK1-KEYS": [[2, [[], [own, own], [own, other, own, other], times(5, () => own), [offCurve], [bytes(65)]]], [3, [[], [own]]]],
-  "LK1-WISH": [[3, [17, 18]], [5, [
-    map(["a", 1]), map(...times(8, (at) => [`a${at}`, at])), map(...times(9, (at) => [`a${at}`, at])), map(["a", bytes(128)]), map(["a", bytes(129)]),
-    map(["a", "门".repeat(43)]), map(["a", "门".repeat(129)]), map(["a", "😀".repeat(65)]), map(["", 1]), map(["x".repeat(128), 1]),
-    map(["x".repeat(129), 1]), map([1, 1]), map(["a", null]), map(["a", true]), map(["a", [1]]), map(["a", -5]),
-  ]]],
+  "LK1-STATE": [
+    [
+      5,
+      [
+        [slot(1), slot(2)],
+        [slot(2), slot(1)],
+        [slot(1), slot(1)],
+        times(24, slot),
+        times(25, slot),
+        [slot(255)],
+        [slot(256)],
+        bent(5, 0),
+        bent(5, 5),
+        bent(6, null),
+        bent(4, NOW),
+        bent(4, NOW - 1),
+        bent(1, bytes(15)),
+        [slot(1).slice(1)],
+      ],
+    ],
+  ],
+  "LK1-KEYS": [
+    [2, [[], [own, own], [own, other, own, other], times(5, () => own), [offCurve], [bytes(65)]]],
+    [3, [[], [own]]],
+  ],
+  "LK1-WISH": [
+    [3, [17, 18]],
+    [
+      5,
+      [
+        map(["a", 1]),
+        map(...times(8, (at) => [`a${at}`, at])),
+        map(...times(9, (at) => [`a${at}`, at])),
+        map(["a", bytes(128)]),
+        map(["a", bytes(129)]),
+        map(["a", "门".repeat(43)]),
+        map(["a", "门".repeat(129)]),
+        map(["a", "😀".repeat(65)]),
+        map(["", 1]),
+        map(["x".repeat(128), 1]),
+        map(["x".repeat(129), 1]),
+        map([1, 1]),
+        map(["a", null]),
+        map(["a", true]),
+        map(["a", [1]]),
+        map(["a", -5]),
+      ],
+    ],
+  ],
   "LK1-REQ": [[2, ["x".repeat(128), "x".repeat(129), "门".repeat(100)]]],
-  "LK1-OFFER": [[1, [2]], [2, ["x".repeat(32), "x".repeat(33), "门".repeat(32)]], [3, [bytes(1536), bytes(1537)]]],
+  "LK1-OFFER": [
+    [1, [2]],
+    [2, ["x".repeat(32), "x".repeat(33), "门".repeat(32)]],
+    [3, [bytes(1536), bytes(1537)]],
+  ],
 };
 
 const READERS = {
@@ -120,13 +289,23 @@ for (const [kind, entries] of Object.entries(SOUND)) {
   await tell(kind, "trailing byte", join(good, bytes(1)));
   await tell(kind, "nothing", bytes(0));
   for (const [number] of entries) {
-    await tell(kind, `without ${number}`, await signed(kind, entries.filter(([each]) => each !== number)));
-    for (const [at, value] of ANY.entries()) await tell(kind, `${number} is ANY[${at}]`, await signed(kind, setting(entries, number, value)));
+    await tell(
+      kind,
+      `without ${number}`,
+      await signed(
+        kind,
+        entries.filter(([each]) => each !== number),
+      ),
+    );
+    for (const [at, value] of ANY.entries())
+      await tell(kind, `${number} is ANY[${at}]`, await signed(kind, setting(entries, number, value)));
   }
   for (const [number, values] of EDGES[kind]) {
-    for (const [at, value] of values.entries()) await tell(kind, `${number} is EDGES[${at}]`, await signed(kind, setting(entries, number, value)));
+    for (const [at, value] of values.entries())
+      await tell(kind, `${number} is EDGES[${at}]`, await signed(kind, setting(entries, number, value)));
   }
-  for (const extra of [255, 256, 2 ** 32, -100, "x", ""]) await tell(kind, `also ${extra}`, await signed(kind, setting(entries, extra, null)));
+  for (const extra of [255, 256, 2 ** 32, -100, "x", ""])
+    await tell(kind, `also ${extra}`, await signed(kind, setting(entries, extra, null)));
   for (const size of [32, 33]) {
     const more = times(size - entries.length, (at) => [300 + at, 1]);
     await tell(kind, `${size} fields`, await signed(kind, [...entries, ...more]));

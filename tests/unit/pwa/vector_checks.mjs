@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 
 import { channelChecks } from "./vector_checks_channels.mjs";
+import { siteChecks } from "./vector_checks_site.mjs";
 
 /**
  * @param {any} lk1 the module under test @param {(file: string) => any} load another vector file
@@ -16,7 +17,9 @@ export function checksOf(lk1, load) {
   function plain(value) {
     if (value instanceof Uint8Array) return toHex(value);
     if (value instanceof Map) {
-      return Object.fromEntries([...value].map(([key, item]) => [key, item instanceof Uint8Array ? { hex: hex(item) } : plain(item)]));
+      return Object.fromEntries(
+        [...value].map(([key, item]) => [key, item instanceof Uint8Array ? { hex: hex(item) } : plain(item)]),
+      );
     }
     if (Array.isArray(value)) return value.map(plain);
     if (value !== null && typeof value === "object") {
@@ -29,7 +32,9 @@ export function checksOf(lk1, load) {
   function value(json) {
     if (Array.isArray(json)) return json.map(value);
     if (json !== null && typeof json === "object") {
-      return typeof json.hex === "string" ? fromHex(json.hex) : new Map(Object.entries(json).map(([key, item]) => [key, value(item)]));
+      return typeof json.hex === "string"
+        ? fromHex(json.hex)
+        : new Map(Object.entries(json).map(([key, item]) => [key, value(item)]));
     }
     return json;
   }
@@ -57,73 +62,132 @@ export function checksOf(lk1, load) {
       yield ["map", () => assert.equal(hex(encode(new Map(entries))), encoded)];
       yield ["map read", () => assert.equal(hex(encode(decode(fromHex(encoded)))), encoded)];
     }
-    for (const each of data.refuse) yield [`refuse ${each.name}`, () => refuses("bad_format", () => decode(fromHex(each.hex)))];
+    for (const each of data.refuse)
+      yield [`refuse ${each.name}`, () => refuses("bad_format", () => decode(fromHex(each.hex)))];
   }
 
   function* hand(data) {
     for (const each of data.cbor) yield* codecPair(each.hex, each.value, each.hex);
     const order = data.cbor_key_order;
-    yield ["key order", () => assert.equal(hex(encode(new Map(order.keys.map((key) => [key, 0]).reverse()))), order.hex)];
-    yield ["hkdf", async () => {
-      const prk = await lk1.extract(fromHex(data.hkdf.salt), fromHex(data.hkdf.ikm));
-      assert.equal(hex(prk), data.hkdf.prk);
-      assert.equal(hex(await lk1.expand(prk, fromHex(data.hkdf.info), data.hkdf.length)), data.hkdf.okm);
-    }];
-    yield ["ecdsa", async () => {
-      const { scalar, public: point, message, signature } = data.ecdsa;
-      assert.ok(await lk1.verify(fromHex(point), fromHex(signature), fromHex(message)), "the RFC's signature");
-      const ours = await lk1.sign((await lk1.importPair("sign", fromHex(scalar), fromHex(point))).privateKey, fromHex(message));
-      assert.ok(await lk1.verify(fromHex(point), ours, fromHex(message)), "our signature");
-    }];
-    yield ["ecdh", async () => {
-      // The scalar's own point is in no field: RFC 5903 §8.1 gives it as gi.
-      const own = fromHex("04dad0b65394221cf9b051e1feca5787d098dfe637fc90b9ef945d0c37725811805271a0461cdb8252d61f1c456fa3e59ab1f45b33accf5f58389e0577b8990bb3");
-      const pair = await lk1.importPair("agree", fromHex(data.ecdh.scalar), own);
-      assert.equal(hex(await lk1.agree(pair.privateKey, fromHex(data.ecdh.public))), data.ecdh.x);
-    }];
-    yield ["gcm", async () => {
-      const keys = { key: fromHex(data.gcm.key), iv: fromHex(data.gcm.iv) };
-      const sealed = await lk1.seal(keys, fromHex(data.gcm.aad), fromHex(data.gcm.plaintext));
-      assert.equal(hex(sealed), data.gcm.ciphertext);
-      assert.equal(hex(await lk1.unseal(keys, fromHex(data.gcm.aad), sealed)), data.gcm.plaintext);
-    }];
-    for (const each of data.week) yield [each.source, () => assert.equal(lk1.minuteOfWeek(each.now, each.offset), each.minute)];
+    yield [
+      "key order",
+      () => assert.equal(hex(encode(new Map(order.keys.map((key) => [key, 0]).reverse()))), order.hex),
+    ];
+    yield [
+      "hkdf",
+      async () => {
+        const prk = await lk1.extract(fromHex(data.hkdf.salt), fromHex(data.hkdf.ikm));
+        assert.equal(hex(prk), data.hkdf.prk);
+        assert.equal(hex(await lk1.expand(prk, fromHex(data.hkdf.info), data.hkdf.length)), data.hkdf.okm);
+      },
+    ];
+    yield [
+      "ecdsa",
+      async () => {
+        const { scalar, public: point, message, signature } = data.ecdsa;
+        assert.ok(await lk1.verify(fromHex(point), fromHex(signature), fromHex(message)), "the RFC's signature");
+        const ours = await lk1.sign(
+          (await lk1.importPair("sign", fromHex(scalar), fromHex(point))).privateKey,
+          fromHex(message),
+        );
+        assert.ok(await lk1.verify(fromHex(point), ours, fromHex(message)), "our signature");
+      },
+    ];
+    yield [
+      "ecdh",
+      async () => {
+        // The scalar's own point is in no field: RFC 5903 §8.1 gives it as gi.
+        const own = join(
+          fromHex("04dad0b65394221cf9b051e1feca5787d098dfe637fc90b9ef945d0c3772581180"),
+          fromHex("5271a0461cdb8252d61f1c456fa3e59ab1f45b33accf5f58389e0577b8990bb3"),
+        );
+        const pair = await lk1.importPair("agree", fromHex(data.ecdh.scalar), own);
+        assert.equal(hex(await lk1.agree(pair.privateKey, fromHex(data.ecdh.public))), data.ecdh.x);
+      },
+    ];
+    yield [
+      "gcm",
+      async () => {
+        const keys = { key: fromHex(data.gcm.key), iv: fromHex(data.gcm.iv) };
+        const sealed = await lk1.seal(keys, fromHex(data.gcm.aad), fromHex(data.gcm.plaintext));
+        assert.equal(hex(sealed), data.gcm.ciphertext);
+        assert.equal(hex(await lk1.unseal(keys, fromHex(data.gcm.aad), sealed)), data.gcm.plaintext);
+      },
+    ];
+    for (const each of data.week)
+      yield [each.source, () => assert.equal(lk1.minuteOfWeek(each.now, each.offset), each.minute)];
   }
 
-  const schedule = (json) => (json === null ? null : { offset: json.offset ?? json[0], windows: json.windows ?? json[1] });
+  const schedule = (json) =>
+    json === null ? null : { offset: json.offset ?? json[0], windows: json.windows ?? json[1] };
 
   function* access(data) {
     for (const each of data.decide) {
-      yield [each.name, () => {
-        const claims = { ...each.claims, lockId: fromHex(each.claims.lock_id), cti: fromHex(each.claims.cti), schedule: schedule(each.claims.schedule) };
-        const { door } = each;
-        const verdict = lk1.decide(claims, each.operation, each.clock, {
-          lockId: fromHex(door.lock_id), shared: door.shared, epoch: door.epoch, ownerEpoch: door.owner_epoch,
-          staffEpoch: door.staff_epoch, occupied: door.occupied, revoked: door.revoked.map(fromHex), iatFloor: door.iat_floor,
-        });
-        const said = verdict.denied ? { denied: verdict.denied } : { raise_epoch: verdict.raiseEpoch, occupies: verdict.occupies };
-        assert.deepEqual(said, each.verdict);
-      }];
+      yield [
+        each.name,
+        () => {
+          const claims = {
+            ...each.claims,
+            lockId: fromHex(each.claims.lock_id),
+            cti: fromHex(each.claims.cti),
+            schedule: schedule(each.claims.schedule),
+          };
+          const { door } = each;
+          const verdict = lk1.decide(claims, each.operation, each.clock, {
+            lockId: fromHex(door.lock_id),
+            shared: door.shared,
+            epoch: door.epoch,
+            ownerEpoch: door.owner_epoch,
+            staffEpoch: door.staff_epoch,
+            occupied: door.occupied,
+            revoked: door.revoked.map(fromHex),
+            iatFloor: door.iat_floor,
+          });
+          const said = verdict.denied
+            ? { denied: verdict.denied }
+            : { raise_epoch: verdict.raiseEpoch, occupies: verdict.occupies };
+          assert.deepEqual(said, each.verdict);
+        },
+      ];
     }
     for (const each of data.minute_of_week) {
-      yield [`minute ${each.now} ${each.offset}`, () => assert.equal(lk1.minuteOfWeek(each.now, each.offset), each.minute)];
+      yield [
+        `minute ${each.now} ${each.offset}`,
+        () => assert.equal(lk1.minuteOfWeek(each.now, each.offset), each.minute),
+      ];
     }
   }
 
   /** Names of the vectors' fields for ours. */
   const NAMES = {
-    lock_id: "lockId", lock_public: "lockPublic", holder_public: "holderPublic", iat_floor: "iatFloor",
-    issuer_keys: "issuerKeys", command_keys: "commandKeys", report_key: "reportKey", wish_id: "wishId", target_id: "targetId",
-    not_after: "notAfter", phone_id: "phoneId", method_path: "methodPath", issued_at: "issuedAt", time: "time",
-    list_number: "listNumber", key_set_number: "keySetNumber", time_nonce: "timeNonce", journal_number: "journalNumber",
+    lock_id: "lockId",
+    lock_public: "lockPublic",
+    holder_public: "holderPublic",
+    iat_floor: "iatFloor",
+    issuer_keys: "issuerKeys",
+    command_keys: "commandKeys",
+    report_key: "reportKey",
+    wish_id: "wishId",
+    target_id: "targetId",
+    not_after: "notAfter",
+    phone_id: "phoneId",
+    method_path: "methodPath",
+    issued_at: "issuedAt",
+    time: "time",
+    list_number: "listNumber",
+    key_set_number: "keySetNumber",
+    time_nonce: "timeNonce",
+    journal_number: "journalNumber",
     journal_hash: "journalHash",
   };
-  const ours = (fields) => Object.fromEntries(Object.entries(fields).map(([name, item]) => [NAMES[name] ?? name, item]));
+  const ours = (fields) =>
+    Object.fromEntries(Object.entries(fields).map(([name, item]) => [NAMES[name] ?? name, item]));
 
   function assertFields(fields, read) {
     const expected = ours(fields);
     const said = { ...plain(read) };
-    if (Array.isArray(expected.pins)) for (const slots of ["pins", "cards"]) said[slots] = said[slots].map(([number]) => number);
+    if (Array.isArray(expected.pins))
+      for (const slots of ["pins", "cards"]) said[slots] = said[slots].map(([number]) => number);
     if (said.schedule) said.schedule = [said.schedule.offset, said.schedule.windows];
     if ("args" in expected) said.args = read.args === null ? {} : plain(read.args);
     assert.deepEqual(said, expected);
@@ -140,39 +204,48 @@ export function checksOf(lk1, load) {
       "LK1-EKEY": (raw, key) => lk1.readCredential(raw, [key]),
       "LK1-WISH": (raw, key) => lk1.readWish(raw, key),
     };
-    yield ["keys of the cast", async () => {
-      for (const who of ["issuer", "holder"]) {
-        const point = fromHex(data[`${who}_public`]);
-        const pair = await lk1.importPair("sign", fromHex(data[`${who}_scalar`]), point);
-        assert.ok(await lk1.verify(point, await lk1.sign(pair.privateKey, utf8("a")), utf8("a")));
-      }
-      assert.ok(data.documents.some((each) => each.signer_public === data.root_public));
-      assert.equal(data.credentials[0].signer_public, data.issuer_public);
-      assert.equal(data.wishes[0].signer_public, data.holder_public);
-    }];
+    yield [
+      "keys of the cast",
+      async () => {
+        for (const who of ["issuer", "holder"]) {
+          const point = fromHex(data[`${who}_public`]);
+          const pair = await lk1.importPair("sign", fromHex(data[`${who}_scalar`]), point);
+          assert.ok(await lk1.verify(point, await lk1.sign(pair.privateKey, utf8("a")), utf8("a")));
+        }
+        assert.ok(data.documents.some((each) => each.signer_public === data.root_public));
+        assert.equal(data.credentials[0].signer_public, data.issuer_public);
+        assert.equal(data.wishes[0].signer_public, data.holder_public);
+      },
+    ];
     for (const each of [...data.credentials, ...data.documents, ...data.wishes]) {
-      yield [each.name, async () => {
-        const raw = fromHex(each.hex);
-        const key = fromHex(each.signer_public);
-        if (each.kind === "LK1-REQ") {
-          const { body, ...fields } = each.fields;
-          const { bodyHash, ...read } = await lk1.readRequest(raw, key);
-          assertFields(fields, read);
-          assert.equal(hex(bodyHash), hex(await hash(fromHex(body))));
-        } else {
-          assertFields(each.fields, await readers[each.kind](raw, key, each.fields));
-        }
-        for (let at = 0; at < raw.length; at += 29) {
-          const bent = raw.slice();
-          bent[at] ^= 1;
-          await refuses(null, () => (readers[each.kind] ?? lk1.readRequest)(bent, key, each.fields));
-        }
-      }];
+      yield [
+        each.name,
+        async () => {
+          const raw = fromHex(each.hex);
+          const key = fromHex(each.signer_public);
+          if (each.kind === "LK1-REQ") {
+            const { body, ...fields } = each.fields;
+            const { bodyHash, ...read } = await lk1.readRequest(raw, key);
+            assertFields(fields, read);
+            assert.equal(hex(bodyHash), hex(await hash(fromHex(body))));
+          } else {
+            assertFields(each.fields, await readers[each.kind](raw, key, each.fields));
+          }
+          for (let at = 0; at < raw.length; at += 29) {
+            const bent = raw.slice();
+            bent[at] ^= 1;
+            await refuses(null, () => (readers[each.kind] ?? lk1.readRequest)(bent, key, each.fields));
+          }
+        },
+      ];
     }
-    yield ["ignorable claim", async () => {
-      const read = await lk1.readCredential(fromHex(data.ignorable_claim), issuers);
-      assertFields(data.credentials[0].fields, read);
-    }];
+    yield [
+      "ignorable claim",
+      async () => {
+        const read = await lk1.readCredential(fromHex(data.ignorable_claim), issuers);
+        assertFields(data.credentials[0].fields, read);
+      },
+    ];
     for (const each of data.wishes) yield [`sign ${each.name}`, () => signsAgain(data, each)];
     for (const each of data.refused_credentials) {
       yield [`refuse ${each.name}`, () => refuses(each.code, () => lk1.readCredential(fromHex(each.hex), issuers))];
@@ -184,7 +257,16 @@ export function checksOf(lk1, load) {
     const phone = await lk1.importPair("sign", fromHex(data.holder_scalar), fromHex(data.holder_public));
     const { fields } = each;
     const args = Object.keys(fields.args).length === 0 ? null : value(fields.args);
-    const raw = await lk1.signWish({ wishId: fromHex(fields.wish_id), targetId: fromHex(fields.target_id), operation: fields.operation, notAfter: fields.not_after, args }, phone);
+    const raw = await lk1.signWish(
+      {
+        wishId: fromHex(fields.wish_id),
+        targetId: fromHex(fields.target_id),
+        operation: fields.operation,
+        notAfter: fields.not_after,
+        args,
+      },
+      phone,
+    );
     const signature = 2 * 64;
     assert.equal(hex(raw).slice(0, -signature), each.hex.slice(0, -signature));
     assertFields(fields, await lk1.readWish(raw, phone.publicPoint));
@@ -193,46 +275,76 @@ export function checksOf(lk1, load) {
 
   function* sealed(data) {
     for (const each of data.boxes) {
-      yield [each.name, async () => {
-        const recipient = await lk1.importPair("agree", fromHex(each.recipient_scalar), fromHex(each.recipient_public));
-        const info = fromHex(each.info);
-        assert.equal(hex(await lk1.openBox(recipient, info, fromHex(each.box))), each.plaintext);
-        const ephemeral = await lk1.importPair("agree", fromHex(each.ephemeral_scalar), fromHex(each.box.slice(0, 130)));
-        assert.equal(hex(await lk1.sealBox(recipient.publicPoint, info, fromHex(each.plaintext), ephemeral)), each.box);
-        const fresh = await lk1.sealBox(recipient.publicPoint, info, fromHex(each.plaintext));
-        assert.equal(hex(await lk1.openBox(recipient, info, fresh)), each.plaintext);
-        const [purpose, subject] = [each.info.slice(0, each.info.indexOf("00", 16)), each.info.slice(each.info.indexOf("00", 16) + 2)];
-        const word = new TextDecoder().decode(fromHex(purpose)).slice("LK1 box ".length);
-        assert.equal(hex(lk1.boxInfo(word, fromHex(subject))), each.info);
-      }];
+      yield [
+        each.name,
+        async () => {
+          const recipient = await lk1.importPair(
+            "agree",
+            fromHex(each.recipient_scalar),
+            fromHex(each.recipient_public),
+          );
+          const info = fromHex(each.info);
+          assert.equal(hex(await lk1.openBox(recipient, info, fromHex(each.box))), each.plaintext);
+          const ephemeral = await lk1.importPair(
+            "agree",
+            fromHex(each.ephemeral_scalar),
+            fromHex(each.box.slice(0, 130)),
+          );
+          assert.equal(
+            hex(await lk1.sealBox(recipient.publicPoint, info, fromHex(each.plaintext), ephemeral)),
+            each.box,
+          );
+          const fresh = await lk1.sealBox(recipient.publicPoint, info, fromHex(each.plaintext));
+          assert.equal(hex(await lk1.openBox(recipient, info, fresh)), each.plaintext);
+          const [purpose, subject] = [
+            each.info.slice(0, each.info.indexOf("00", 16)),
+            each.info.slice(each.info.indexOf("00", 16) + 2),
+          ];
+          const word = new TextDecoder().decode(fromHex(purpose)).slice("LK1 box ".length);
+          assert.equal(hex(lk1.boxInfo(word, fromHex(subject))), each.info);
+        },
+      ];
     }
     for (const each of data.refuse) {
-      yield [`refuse ${each.name}`, async () => {
-        const made = data.boxes.find((box) => box.recipient_scalar === each.recipient_scalar);
-        const recipient = await lk1.importPair("agree", fromHex(each.recipient_scalar), fromHex(made.recipient_public));
-        await refuses(null, () => lk1.openBox(recipient, fromHex(each.info), fromHex(each.box)));
-      }];
+      yield [
+        `refuse ${each.name}`,
+        async () => {
+          const made = data.boxes.find((box) => box.recipient_scalar === each.recipient_scalar);
+          const recipient = await lk1.importPair(
+            "agree",
+            fromHex(each.recipient_scalar),
+            fromHex(made.recipient_public),
+          );
+          await refuses(null, () => lk1.openBox(recipient, fromHex(each.info), fromHex(each.box)));
+        },
+      ];
     }
   }
 
   function* framing(data) {
     for (const each of data.split) {
-      yield [`MTU ${each.mtu}, ${each.message.length / 2} bytes`, () => {
-        const cut = lk1.fragments(fromHex(each.message), each.mtu);
-        assert.deepEqual(cut.map(hex), each.fragments);
-        const whole = join(...cut);
-        const assembler = new lk1.Assembler();
-        assert.deepEqual(assembler.push(join(whole, whole)).map(hex), [each.message, each.message]);
-        const single = new lk1.Assembler();
-        assert.deepEqual([...whole].flatMap((byte) => single.push(Uint8Array.of(byte))).map(hex), [each.message]);
-      }];
+      yield [
+        `MTU ${each.mtu}, ${each.message.length / 2} bytes`,
+        () => {
+          const cut = lk1.fragments(fromHex(each.message), each.mtu);
+          assert.deepEqual(cut.map(hex), each.fragments);
+          const whole = join(...cut);
+          const assembler = new lk1.Assembler();
+          assert.deepEqual(assembler.push(join(whole, whole)).map(hex), [each.message, each.message]);
+          const single = new lk1.Assembler();
+          assert.deepEqual([...whole].flatMap((byte) => single.push(Uint8Array.of(byte))).map(hex), [each.message]);
+        },
+      ];
     }
     for (const each of data.refuse) {
-      yield [`refuse ${each.name}`, async () => {
-        const assembler = new lk1.Assembler();
-        await refuses(null, () => assembler.push(fromHex(each.stream)));
-        await refuses("burnt", () => assembler.push(fromHex("000101")));
-      }];
+      yield [
+        `refuse ${each.name}`,
+        async () => {
+          const assembler = new lk1.Assembler();
+          await refuses(null, () => assembler.push(fromHex(each.stream)));
+          await refuses("burnt", () => assembler.push(fromHex("000101")));
+        },
+      ];
     }
   }
 
@@ -241,15 +353,28 @@ export function checksOf(lk1, load) {
     for (const [index, { row, hash: claimed }] of data.entries.entries()) {
       const previous = before;
       before = claimed;
-      yield [`entry ${row[0]}`, async () => {
-        assert.equal(row[0], index + 1);
-        assert.equal(row[1], previous);
-        const subject = typeof row[4] === "string" ? fromHex(row[4]) : row[4];
-        const encoded = encode([row[0], fromHex(row[1]), row[2], row[3], subject, ...row.slice(5)]);
-        assert.equal(hex(await hash(utf8("LK1-JRNL"), encoded)), claimed);
-      }];
+      yield [
+        `entry ${row[0]}`,
+        async () => {
+          assert.equal(row[0], index + 1);
+          assert.equal(row[1], previous);
+          const subject = typeof row[4] === "string" ? fromHex(row[4]) : row[4];
+          const encoded = encode([row[0], fromHex(row[1]), row[2], row[3], subject, ...row.slice(5)]);
+          assert.equal(hex(await hash(utf8("LK1-JRNL"), encoded)), claimed);
+        },
+      ];
     }
   }
 
-  return { access, codec, documents, framing, hand, journal, sealed, ...channelChecks(lk1, load, { refuses, assertFields }) };
+  return {
+    access,
+    codec,
+    documents,
+    framing,
+    hand,
+    journal,
+    sealed,
+    ...channelChecks(lk1, { refuses, assertFields }),
+    ...siteChecks(lk1, load, { refuses }),
+  };
 }

@@ -15,7 +15,17 @@ const real = await import("../../../mobile_api/pwa/protocol.js");
 const { checksOf } = await import("./vector_checks.mjs");
 
 const FILES = [
-  "access", "codec", "documents", "enrolment", "envelopes", "framing", "hand", "handshake", "journal", "sealed", "topics",
+  "access",
+  "codec",
+  "documents",
+  "enrolment",
+  "envelopes",
+  "framing",
+  "hand",
+  "handshake",
+  "journal",
+  "sealed",
+  "topics",
 ];
 
 /** Faults that somebody could write. */
@@ -32,7 +42,8 @@ const BROKEN = {
 };
 
 /** Values whose neighbour is as good: another refused input, another second of the same minute, another MTU. */
-const TOLERANT = /^refuse|\.mtu$|^week\.\d+\.now$|^minute_of_week\.\d+\.now$|^decide\.\d+\.(claims|clock|door|operation)/;
+const TOLERANT =
+  /^refuse|\.mtu$|^week\.\d+\.now$|^minute_of_week\.\d+\.now$|^decide\.\d+\.(claims|clock|door|operation)/;
 
 const [folder, mode, broken] = process.argv.slice(2);
 const lk1 = mode === "--broken" ? { ...real, ...BROKEN[broken] } : real;
