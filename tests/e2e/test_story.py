@@ -209,7 +209,7 @@ def test_keys_work_from_afar_and_die_when_they_should(story: Told) -> None:
     offline = story.step("The lock is offline")
     assert offline["shown"] != "done"
     assert offline["state"] in {"expired", "refused"}
-    assert story.step("stolen session")["code"] == "wish_invalid"
+    assert story.step("stolen session, without the phone")["code"] == "wish_invalid"
     assert story.step("A's key is refused at room 1")["code"] == "denied"
     assert story.step("C signs the lease of room 2")["epoch"] > 1
     assert story.step("B's key is refused at room 2")["code"] == "denied"

@@ -11,6 +11,7 @@ import psycopg
 from lockserver.db.connection import driver_url
 from lockserver.run.installation import Installation
 from lockserver.run.world import SystemClock
+from lockserver.settings import Role
 from tests.support.app_door import BY_BUTTON, App
 
 
@@ -34,7 +35,7 @@ class Served:
 
     async def press_button(self, phone_id: str) -> None:
         """What a lock's button does to the phone that claims it, without a lock."""
-        url = driver_url(self.installation.superuser_url)
+        url = driver_url(self.installation.database_url(Role.MIGRATE))  # the tables' owner
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute(BY_BUTTON, (phone_id,))
 
