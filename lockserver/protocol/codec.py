@@ -55,15 +55,20 @@ def _plain(value: object, depth: int) -> object:
     raise LocalError(f"a value of type {type(value).__name__}")
 
 
-def _check(value: object) -> None:
-    """LocalError unless the plain value is one of the wire's, its maps in order."""
+def _check(value: object, depth: int = MAX_DEPTH) -> None:
+    """LocalError unless the plain value is one of the wire's: its maps in order, ``depth`` deep at most.
+
+    The decoder's own bound lets an empty array or map stand one level too deep.
+    """
     kind = type(value)
+    if depth == 0 and kind in {list, dict}:
+        raise LocalError(f"nested deeper than {MAX_DEPTH}")
     if kind is int:
         if not -MAX_INT <= value <= MAX_INT:  # type: ignore[operator]  # kind says that it is an int
             raise LocalError("an integer beyond 2**53 - 1")
     elif kind is list:
         for item in value:  # type: ignore[attr-defined]  # kind says that it is a list
-            _check(item)
+            _check(item, depth - 1)
     elif kind is dict:
         last = (-1, 0, b"")
         for key, item in value.items():  # type: ignore[attr-defined]  # kind says that it is a dict
@@ -72,7 +77,7 @@ def _check(value: object) -> None:
                 raise LocalError("a map out of order")
             last = order
             _check(key)
-            _check(item)
+            _check(item, depth - 1)
     elif kind not in _SCALARS:
         raise LocalError(f"a value of type {kind.__name__}")
 

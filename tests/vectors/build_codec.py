@@ -33,6 +33,8 @@ _REFUSED = {
     "bytes longer than the message": "5bffffffffffffffff",
     "array longer than the message": "9bffffffffffffffff",
     "nested nine deep": "818181818181818181" + "00",
+    "an empty array, the ninth": "8181818181818181" + "80",
+    "an empty map, the ninth": "8181818181818181" + "a0",
     "break alone": "ff",
 }
 
