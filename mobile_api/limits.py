@@ -13,6 +13,7 @@ from lockserver.domain.errors import TooManyTriesError
 
 WINDOW = timedelta(minutes=10)
 LOGIN_TRIES = 120  # per address and window: a house behind one NAT logs in at once
+PHONE_CODE_TRIES = 5  # per staff, case and window: misread, not guessed; a million codes then take years
 REMEMBERED = 10_000  # addresses; the oldest is forgotten first
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from lockserver.app.ports import Changes, Clock, PhoneIndex, Random, Requests, Sms, Transactions
-from mobile_api.limits import Limits
+from mobile_api.limits import PHONE_CODE_TRIES, Limits
 
 
 @asynccontextmanager
@@ -33,5 +33,6 @@ class Services:
     phone_index: PhoneIndex
     public_url: str = "http://127.0.0.1"
     limits: Limits = field(default_factory=Limits)
+    code_limits: Limits = field(default_factory=lambda: Limits(tries=PHONE_CODE_TRIES))
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -219,6 +219,7 @@ async def staff_check(
     case_id: UUID, body: StaffCheckIn, caller: Caller, services: Server, once: Idempotent
 ) -> Response:
     """Inside the box: `{"fields": {…}, "outcome": "same_person"}`. Same key, same day, no face."""
+    services.code_limits.try_once(f"{caller.holder_id}:{case_id}", services.clock.now())
 
     async def act(work: UnitOfWork) -> Done:
         changed = await bring_staff_check(
