@@ -17,6 +17,7 @@ import pytest_asyncio
 from firmware_sim.core import server as firmware
 from lockserver.app import accept_report, settle_command
 from lockserver.app.bridging import Bridging
+from lockserver.app.ingest_journal import ingest_journals
 from lockserver.db.auditor import audit
 from lockserver.mqtt import inbound
 from lockserver.protocol.bolt import BoltState
@@ -377,11 +378,10 @@ async def late_journal(world: Doorway, monkeypatch: pytest.MonkeyPatch) -> str:
     """The entry of a first opening arrives while a second command is out that the lock never hears."""
     owner, lock = await door(world)
     arrives = asyncio.Event()
-    ingest = inbound.ingest_journals
 
     async def held_back(*given: Any) -> Any:
         await arrives.wait()
-        return await ingest(*given)
+        return await ingest_journals(*given)
 
     monkeypatch.setattr(inbound, "ingest_journals", held_back)
     assert (await world.unlock(owner, lock)).json()["state"] == "done"
