@@ -5,6 +5,7 @@ where it is found (L-21). The lock frees its slots only on our word, so nothing 
 on either side.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,7 +14,8 @@ from uuid import UUID
 
 from lockserver.app.bridging import Bridging
 from lockserver.app.ports import UnitOfWork
-from lockserver.app.settle_command import settle_by_journal
+from lockserver.app.ports.steps import Continued
+from lockserver.app.settle_command import proves_an_act, settle_by_journal
 from lockserver.domain.ids import uuid7
 from lockserver.domain.lock import JournalLine, Lock, LockStatus
 from lockserver.domain.times import from_seconds
@@ -65,8 +67,13 @@ class Ingested:
 async def ingest_journals(world: Bridging, batches: Sequence[Batch]) -> Ingested:
     """Keep these batches; return what may be acknowledged, once, after the commit."""
     now = world.clock.now()
+    swift = await _swiftly(world, batches, now)
+    left = [batch for batch in batches if batch.lock.id not in swift]
+    if not left:
+        return Ingested(tuple(swift.values()), ())
     async with world.transactions.begin() as work:
-        return await _ingest(world, work, batches, now)
+        done = await _ingest(world, work, left, now)
+    return Ingested((*swift.values(), *done.kept), done.asked)
 
 
 def acknowledge(world: Bridging, kept: Kept, now: datetime) -> bool:
@@ -74,6 +81,48 @@ def acknowledge(world: Bridging, kept: Kept, now: datetime) -> bool:
     body = JournalAckBody(kept.head.number, kept.head.hash)
     command_id = uuid7(now, world.random(10)).bytes
     return world.send(kept.lock, WireCommand(command_id, CommandKind.JOURNAL_ACK, body))
+
+
+async def _swiftly(world: Bridging, batches: Sequence[Batch], now: datetime) -> dict[UUID, Kept]:
+    """Keep in one statement what is whole and continues exactly what is kept: nearly every batch.
+
+    A batch names the head that it continues by its first entry's number and previous hash; the
+    statement holds that against the row. Gaps, repeats, forks, and entries that may have to settle a
+    command, go the long way.
+    """
+    count = Counter(batch.lock.id for batch in batches)
+    continued: list[Continued] = []
+    lines: list[JournalLine] = []
+    heads: dict[UUID, Kept] = {}
+    for batch in batches:
+        if count[batch.lock.id] != 1 or not batch.entries:
+            continue
+        first = batch.entries[0]
+        after = Head(first.number - 1, first.prev_hash)
+        chain = verify_chain(after, batch.entries)
+        if chain.flaws:
+            continue
+        heads[batch.lock.id] = Kept(batch.lock, chain.head)
+        mine = [_line(batch, entry, now) for entry in chain.accepted]
+        lines += mine
+        continued.append(
+            Continued(
+                batch.lock.id,
+                after.number,
+                after.hash,
+                chain.head.number,
+                chain.head.hash,
+                batch.position.boot,
+                batch.position.seq,
+                over_mqtt=batch.via == "mqtt",
+                acts=any(map(proves_an_act, mine)),
+            )
+        )
+    if not continued:
+        return {}
+    async with world.transactions.steps() as steps:
+        kept = await steps.keep(continued, lines, now)
+    return {lock_id: heads[lock_id] for lock_id in kept}
 
 
 async def _ingest(world: Bridging, work: UnitOfWork, batches: Sequence[Batch], now: datetime) -> Ingested:

@@ -75,6 +75,11 @@ async def settle_by_hello(
     return settled
 
 
+def proves_an_act(line: JournalLine) -> bool:
+    """Tell whether an entry may be the lock's word about a command."""
+    return line.how == How.REMOTE and line.what in (What.UNLOCKED, What.DENIED)
+
+
 async def settle_by_journal(
     work: UnitOfWork, entries: Sequence[tuple[JournalLine, bytes]], now: datetime
 ) -> list[Command]:
@@ -86,11 +91,7 @@ async def settle_by_journal(
 
     `entries`: each new line with the signed report that brought it.
     """
-    acts = [
-        (line, evidence)
-        for line, evidence in entries
-        if line.how == How.REMOTE and line.what in (What.UNLOCKED, What.DENIED)
-    ]
+    acts = [(line, evidence) for line, evidence in entries if proves_an_act(line)]
     if not acts:
         return []
     lock_ids = [line.lock_id for line, _ in acts]

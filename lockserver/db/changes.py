@@ -1,4 +1,7 @@
-"""LISTEN: one connection per process hears every channel and hands payloads to whoever watches.
+"""LISTEN: one connection per process hears its channels and hands payloads to whoever watches.
+
+A process listens to what it was made to watch, and to nothing else: every notice wakes a server
+process and ours, and a remote unlock sends two.
 
 A notification is a hint. One may be lost (the connection breaks), so every watcher is woken after
 a reconnection, and whoever waits looks again now and then by himself.
@@ -59,10 +62,14 @@ class QueueWatch:
 
 
 class PostgresChanges:
-    """Listens while its context is open: `async with PostgresChanges(url) as changes:`."""
+    """Listens while its context is open: `async with PostgresChanges(url) as changes:`.
 
-    def __init__(self, url: str) -> None:
+    `channels`: those that will be watched; every one where none is named.
+    """
+
+    def __init__(self, url: str, *channels: Channel) -> None:
         self._url = url
+        self._channels: tuple[Channel, ...] = channels or get_args(Channel)
         self._watchers: dict[str, set[QueueWatch]] = {}
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
@@ -88,7 +95,12 @@ class PostgresChanges:
 
     @asynccontextmanager
     async def watch(self, channel: Channel, payload: str | None = None) -> AsyncIterator[QueueWatch]:
-        """Listen while the context is open; only to this payload, where one is given."""
+        """Listen while the context is open; only to this payload, where one is given.
+
+        Raises ValueError for a channel that this process does not hear.
+        """
+        if channel not in self._channels:
+            raise ValueError(f"not listening to {channel}")
         watcher = QueueWatch(payload)
         watchers = self._watchers.setdefault(channel, set())
         watchers.add(watcher)
@@ -114,19 +126,51 @@ class PostgresChanges:
             self._url, autocommit=True, application_name="lockserver-changes", **KEEPALIVES
         )
         async with connection:
-            for channel in get_args(Channel):
+            connection.add_notify_handler(self._heard)
+            for channel in self._channels:
                 await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             self._wake_all()
             self._listening.set()
-            async for notice in connection.notifies():
-                for watcher in tuple(self._watchers.get(notice.channel, ())):
-                    watcher.offer(notice.payload)
+            await _notices(connection)
+
+    def _heard(self, notice: psycopg.Notify) -> None:
+        for watcher in tuple(self._watchers.get(notice.channel, ())):
+            watcher.offer(notice.payload)
 
     def _wake_all(self) -> None:
         """After a gap anything may have happened: everybody looks."""
         for watchers in self._watchers.values():
             for watcher in tuple(watchers):
                 watcher.offer(None)
+
+
+async def _notices(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Hand notices over as they come, until the connection breaks.
+
+    psycopg's own `notifies()` looks ten times a second whether something came; here only the socket
+    wakes us. Raises psycopg.OperationalError.
+    """
+    loop = asyncio.get_running_loop()
+    native = connection.pgconn
+    broken: asyncio.Future[None] = loop.create_future()
+
+    def readable() -> None:
+        try:
+            native.consume_input()
+            while (notice := native.notifies()) is not None:
+                if native.notify_handler is not None:
+                    native.notify_handler(notice)
+        except psycopg.Error as fault:
+            if not broken.done():
+                broken.set_exception(fault)
+
+    number = native.socket
+    loop.add_reader(number, readable)
+    try:
+        readable()  # what came along with the answers to LISTEN
+        await broken
+    finally:
+        loop.remove_reader(number)
 
 
 if TYPE_CHECKING:

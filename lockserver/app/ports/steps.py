@@ -14,7 +14,7 @@ from lockserver.app.ports.rows import Answer
 from lockserver.domain.account import Holder, PhoneState, Session
 from lockserver.domain.command import Command, CommandState
 from lockserver.domain.errors import IdempotencyMismatchError, IdempotencyRunningError
-from lockserver.domain.lock import LockState, LockStatus, SpentWish
+from lockserver.domain.lock import JournalLine, LockState, LockStatus, SpentWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,24 @@ class Conclusion:
     code: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """A batch of a lock's journal that is whole in itself, and the head that it continues.
+
+    `acts`: an entry may be the only proof of a command. `boot`, `seq`: where its report stands.
+    """
+
+    lock_id: UUID
+    after_number: int
+    after_hash: bytes
+    number: int
+    hash: bytes
+    boot: int
+    seq: int
+    over_mqtt: bool
+    acts: bool
+
+
 class Steps(Protocol):
     """Single statements, each all or nothing."""
 
@@ -133,5 +151,15 @@ class Steps(Protocol):
         """Note where the lock's reports stand now, and settle the command by this one.
 
         False where the report is no news, or the lock was never heard of: nothing was written.
+        """
+        ...
+
+    async def keep(
+        self, batches: Sequence[Continued], lines: Sequence[JournalLine], at: datetime
+    ) -> frozenset[UUID]:
+        """Keep the lines of those batches that continue exactly what is kept; return their locks.
+
+        At most one batch a lock. Nothing is written of any other, nor of one with `acts` while a
+        command of its lock waits for proof: those need a closer look.
         """
         ...

@@ -15,11 +15,12 @@ import psycopg
 from psycopg.errors import UniqueViolation
 
 from lockserver.app.ports.rows import Answer
-from lockserver.app.ports.steps import Claim, Conclusion, Dispatched, Knock, Known, Standing
+from lockserver.app.ports.steps import Claim, Conclusion, Continued, Dispatched, Knock, Known, Standing
 from lockserver.domain.account import Holder, Session
 from lockserver.domain.command import Command
 from lockserver.domain.errors import IdempotencyRunningError, WishUsedError
-from lockserver.domain.lock import LockStatus, SpentWish
+from lockserver.domain.lock import JournalLine, LockStatus, SpentWish
+from lockserver.protocol.journal import GENESIS
 
 if TYPE_CHECKING:
     from lockserver.app import ports
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 _SESSION: Final = tuple(field.name for field in fields(Session))
 _HOLDER: Final = tuple(field.name for field in fields(Holder))
 _COMMAND: Final = tuple(field.name for field in fields(Command))
+
+_CONTINUED: Final = tuple(field.name for field in fields(Continued))
+_LINE: Final = tuple(field.name for field in fields(JournalLine))
 
 _CALLER: Final = f"""
 SELECT {", ".join(f"s.{name}" for name in _SESSION)}, {", ".join(f"h.{name}" for name in _HOLDER)}
@@ -120,6 +124,40 @@ WITH news AS (
        INSERT INTO audit_log (actor, verb, object, detail)
        SELECT 'role:bridge', %(verb)s, %(object)s, %(detail)s FROM settled)
 SELECT (SELECT count(*) FROM news), (SELECT pg_notify('command_settled', %(id_text)s) FROM settled)
+"""
+
+_KEEP: Final = """
+WITH moved AS (
+       UPDATE lock_status AS s
+          SET journal_number = n.number, journal_hash = n.hash, last_seen_at =
+                CASE WHEN n.news THEN %(now)s ELSE s.last_seen_at END,
+              boot = CASE WHEN n.news THEN n.boot ELSE s.boot END,
+              seq = CASE WHEN n.news THEN n.seq ELSE s.seq END,
+              connected = s.connected OR n.news AND n.over_mqtt
+         FROM (SELECT n.*, k.boot IS NULL OR k.seq IS NULL OR (k.boot, k.seq) < (n.boot, n.seq) AS news
+                 FROM unnest(%(lock_id)s::uuid[], %(after_number)s::bigint[], %(after_hash)s::bytea[],
+                             %(number)s::bigint[], %(hash)s::bytea[], %(boot)s::bigint[],
+                             %(seq)s::bigint[], %(over_mqtt)s::boolean[], %(acts)s::boolean[])
+                      AS n (lock_id, after_number, after_hash, number, hash, boot, seq, over_mqtt, acts)
+                 JOIN lock_status k USING (lock_id)) AS n
+        WHERE s.lock_id = n.lock_id
+          AND COALESCE(s.journal_number, 0) = n.after_number
+          AND COALESCE(s.journal_hash, %(genesis)s) = n.after_hash
+          AND NOT (n.acts AND EXISTS (SELECT FROM commands c WHERE c.lock_id = n.lock_id
+                                         AND c.state IN ('sent', 'unknown')))
+       RETURNING s.lock_id),
+     kept AS (
+       INSERT INTO journal (lock_id, number, what, how, subject, denial, at, uncertainty, count,
+                            prev_hash, hash, via, received_at)
+       SELECT l.* FROM moved JOIN
+              unnest(%(l_lock_id)s::uuid[], %(l_number)s::bigint[], %(l_what)s::int[], %(l_how)s::int[],
+                     %(l_subject)s::bytea[], %(l_denial)s::int[], %(l_at)s::timestamptz[],
+                     %(l_uncertainty)s::bigint[], %(l_count)s::int[], %(l_prev_hash)s::bytea[],
+                     %(l_hash)s::bytea[], %(l_via)s::text[], %(l_received_at)s::timestamptz[])
+              AS l (lock_id, number, what, how, subject, denial, at, uncertainty, count, prev_hash, hash,
+                    via, received_at) ON l.lock_id = moved.lock_id
+       ON CONFLICT (lock_id, number) DO NOTHING)
+SELECT lock_id FROM moved
 """
 
 
@@ -237,6 +275,16 @@ class Steps:
         }
         row = await (await self.connection.execute(_CONCLUDE, values)).fetchone()
         return bool(row and row[0])
+
+    async def keep(
+        self, batches: Sequence[Continued], lines: Sequence[JournalLine], at: datetime
+    ) -> frozenset[UUID]:
+        """Keep the lines of those batches that continue exactly what is kept; return their locks."""
+        values: dict[str, Any] = {"now": at, "genesis": GENESIS}
+        values |= {name: [getattr(one, name) for one in batches] for name in _CONTINUED}
+        values |= {f"l_{name}": [getattr(line, name) for line in lines] for name in _LINE}
+        rows = await self.connection.execute(_KEEP, values)
+        return frozenset(row[0] for row in await rows.fetchall())
 
 
 if TYPE_CHECKING:

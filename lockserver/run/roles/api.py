@@ -39,7 +39,9 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
     async with AsyncExitStack() as stack:
         pool = Pool(url, size=settings.database_pool, application="lockserver-api")
         stack.push_async_callback(pool.close)
-        changes = await stack.enter_async_context(PostgresChanges(url))
+        changes = await stack.enter_async_context(
+            PostgresChanges(url, "answers", "command_settled", "registration_changed", "case_changed")
+        )
         services = Services(
             transactions=PostgresTransactions(pool),
             requests=PostgresRequests(pool, changes, lambda: new_id(clock, system_random)),

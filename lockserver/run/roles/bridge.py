@@ -69,7 +69,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
     pool = Pool(url, size=settings.database_pool + POOL_SPARE, application="lockserver-bridge")
     clock = SystemClock()
     try:
-        async with PostgresChanges(url) as changes:
+        async with PostgresChanges(url, "requests_bridge", "answers", "commands", "lock_state") as changes:
             transactions = PostgresTransactions(pool)
             bus = Bus()
             world = Bridging(

@@ -56,7 +56,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         seeds=SealedFields(keys.seed_key),
     )
     try:
-        async with PostgresChanges(settings.database_url.get_secret_value()) as changes:
+        async with PostgresChanges(settings.database_url.get_secret_value(), "requests_issuer") as changes:
             sweeping = asyncio.create_task(_sweep(world), name="sweep")
             try:
                 ready()

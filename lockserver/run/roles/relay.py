@@ -61,7 +61,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
     try:
         relaying = RelaySettings(worker=f"{socket.gethostname()}-{os.getpid()}")
         async with (
-            PostgresChanges(url) as changes,
+            PostgresChanges(url, "outbox") as changes,
             _province(settings, keys, clock, relaying.concurrency) as province,
         ):
             outbox = PostgresOutbox(pool, changes, lambda: new_id(clock, system_random))

@@ -48,7 +48,9 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
     async with AsyncExitStack() as stack:
         pool = Pool(url, size=settings.database_pool, application="lockserver-verify")
         stack.push_async_callback(pool.close)
-        changes = await stack.enter_async_context(PostgresChanges(url))
+        changes = await stack.enter_async_context(
+            PostgresChanges(url, "requests_verify", "registration_changed")
+        )
         recognition = RecognitionPool(workers=settings.verify_processes)
         await stack.enter_async_context(recognition)
         world = Verifying(
