@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 WATCH_S = 0.5
+PROVINCE_CHECKS_S = "0.3"
+"""The mock's checks take long enough to be seen as a step of their own, and nobody waits for them."""
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}  # where a URL names none
 
 
@@ -183,6 +185,7 @@ class Installation:
             (
                 "province", "--data", str(folder), "--client", str(folder / CLIENT_FILE),
                 "--port", str(self._province_port), "--control-port", str(self._control_port),
+                "--check-seconds", PROVINCE_CHECKS_S,
                 "--callback-url", f"http://127.0.0.1:{self._callback_port}/callback",
             ),
         )  # fmt: skip

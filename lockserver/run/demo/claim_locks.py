@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 STATION = "330702530000"
 """An invented station code; the mock province is told of it."""
 
-PATIENCE_S = 1.5
+PATIENCE_S = 1.0
 """Many times what a claim takes to find a lock that offers itself."""
 
 CONNECTED_S = 15

@@ -13,7 +13,7 @@ from mobile_api.phone.phone import Phone
 if TYPE_CHECKING:
     from lockserver.run.demo.story import Story
 
-SHORT_LIFE_S = 4
+SHORT_LIFE_S = 2
 """Of the wish to a lock that is offline: the story need not wait for the full 20 s."""
 
 SETTLE_S = 25
