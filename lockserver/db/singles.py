@@ -21,7 +21,12 @@ class Singles:
 
     def __init__(self, url: str, *, size: int, application: str, options: str) -> None:
         self._url = url
-        self._named: dict[str, Any] = {"application_name": application, "options": options}
+        self._named: dict[str, Any] = {
+            "application_name": application,
+            # A step finds its rows by their keys, whatever the values: one plan serves them all.
+            "options": f"{options} -c plan_cache_mode=force_generic_plan",
+            "prepare_threshold": 0,
+        }
         self._room = asyncio.Semaphore(size)
         self._idle: list[psycopg.AsyncConnection[Any]] = []
         self._closed = False
