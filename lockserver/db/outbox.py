@@ -147,7 +147,7 @@ class PostgresOutbox:
     async def claim(self, worker: str, now: datetime, lease: timedelta) -> Claimed | None:
         """Lease the head of a line that is due, or None."""
         until = now + lease
-        async with self._pool.transaction() as connection:
+        async with self._pool.single() as connection:
             given = {"now": now, "until": until, "worker": worker}
             row = (await connection.execute(_CLAIM, given)).first()
         if row is None:
@@ -166,7 +166,7 @@ class PostgresOutbox:
 
     async def next_due(self, now: datetime) -> datetime | None:
         """When a claim may next succeed, or None."""
-        async with self._pool.transaction() as connection:
+        async with self._pool.single() as connection:
             due: datetime | None = (await connection.execute(_NEXT_DUE, {"now": now})).scalar()
         return due
 
@@ -251,20 +251,20 @@ class PostgresOutbox:
 
     async def sent(self, client_no: str) -> Mapping[int, Sent]:
         """By version, what the last attempt was recorded for."""
-        async with self._pool.transaction() as connection:
+        async with self._pool.single() as connection:
             rows = (await connection.execute(_SENT, {"client_no": client_no})).all()
         return {row.seq: Sent(Kind(row.kind), row.content_digest) for row in rows}
 
     async def due_verdicts(self, now: datetime, hold: timedelta, limit: int) -> Sequence[Awaiting]:
         """Registrations whose poll time has come, each held back until now + hold."""
         given = {"now": now, "held": now + hold, "most": limit}
-        async with self._pool.transaction() as connection:
+        async with self._pool.single() as connection:
             rows = (await connection.execute(_DUE_VERDICTS, given)).all()
         return [Awaiting(row.client_no, row.poll_version, row.polls) for row in rows]
 
     async def postpone_verdict(self, client_no: str, until: datetime) -> None:
         """Poll this registration again, not before `until`."""
-        async with self._pool.transaction() as connection:
+        async with self._pool.single() as connection:
             await connection.execute(_POSTPONE, {"client_no": client_no, "until": until})
 
     async def record_verdict(self, verdict: Verdict, at: datetime) -> bool:

@@ -196,9 +196,8 @@ class PostgresTransactions:
     async def alone(self) -> AsyncIterator[PostgresUnitOfWork]:
         """Open a unit of work in which every statement is a transaction of its own."""
         with refusals():
-            async with self.pool.engine.connect() as connection:
-                bare = await connection.execution_options(isolation_level="AUTOCOMMIT")
-                yield PostgresUnitOfWork(bare)
+            async with self.pool.single() as connection:
+                yield PostgresUnitOfWork(connection)
 
     @asynccontextmanager
     async def steps(self) -> AsyncIterator[Steps]:

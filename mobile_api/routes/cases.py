@@ -113,7 +113,7 @@ async def case(case_id: UUID, caller: Caller, services: Server, wait: Wait = 0) 
     """For its tenant, and without content for staff of the house."""
 
     async def look() -> CaseOut:
-        async with services.transactions.begin() as work:
+        async with services.transactions.alone() as work:
             # Parts first: should verify conclude in between, the case is still seen as worked on, and looked
             # at again. The other way round it would show as done, without the outcome.
             parts = await work.cases.parts(case_id)

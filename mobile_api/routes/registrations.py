@@ -77,7 +77,7 @@ async def registration(
     """In full for its tenant, masked for the landlord of the house."""
 
     async def look() -> RegistrationOut | LandlordRegistrationOut:
-        async with services.transactions.begin() as work:
+        async with services.transactions.alone() as work:
             found = await work.filings.get(registration_id)
             if found is None:
                 raise NotFoundError
