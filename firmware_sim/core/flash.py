@@ -77,12 +77,6 @@ class Flash:
         self._end += len(data)
         self._apply(values)
 
-    def wipe(self) -> None:
-        """Forget everything: factory reset."""
-        self._medium.swap(b"")
-        self._values.clear()
-        self._end = 0
-
     def _compact(self) -> None:
         image = b"".join(_framed(encode({key: value})) for key, value in self._values.items())
         self._medium.swap(image)

@@ -167,11 +167,6 @@ class Driver:
                 todo += self._carry_out(effect)
         self._set_timer()
 
-    def advertise_again(self) -> None:
-        """Tell a radio that was just attached what to advertise."""
-        if self._advertised is not None and self.radio is not None:
-            self.radio.advertise(self._advertised.tag, claimable=self._advertised.claimable)
-
     def _carry_out(self, effect: Effect) -> list[Event]:
         match effect:
             case MoveBolt(to):

@@ -35,14 +35,3 @@ class RefusedError(PhoneError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
-
-
-class ServerRefusedError(PhoneError):
-    """The server answered with a problem document (RFC 9457)."""
-
-    code = "server_refused"
-
-    def __init__(self, status: int, problem: str) -> None:
-        super().__init__(f"{status} {problem}")
-        self.status = status
-        self.problem = problem

@@ -167,11 +167,6 @@ class Store:
             "SELECT * FROM registrations WHERE check_at <= ? ORDER BY check_at LIMIT ?", now, limit
         )
 
-    def next_check(self) -> float | None:
-        """When the next check is due."""
-        row = self._one("SELECT min(check_at) AS at FROM registrations")
-        return None if row is None else row["at"]
-
     def heads(self, address_id: str, but: str) -> int:
         """Active registrations at an address, without `but`."""
         row = self._one(
@@ -277,11 +272,6 @@ class Store:
             "SELECT * FROM callbacks WHERE remaining > 0 AND due_at <= ? ORDER BY id LIMIT ?",
             now, limit,
         )  # fmt: skip
-
-    def next_callback(self) -> float | None:
-        """When the next callback is due."""
-        row = self._one("SELECT min(due_at) AS at FROM callbacks WHERE remaining > 0")
-        return None if row is None else row["at"]
 
     def callback_tried(  # one row's new state after a try
         self, callback_id: int, *, remaining: int, due_at: float, status: int | None
