@@ -129,7 +129,6 @@ class Driver:
         self._medium = medium
         self._settings = settings
         self._timer: asyncio.TimerHandle | None = None
-        self._advertised: Advertise | None = None
 
     @property
     def on(self) -> bool:
@@ -177,10 +176,8 @@ class Driver:
                 self.radio.send(connection, data)
             case RadioClose(connection) if self.radio is not None:
                 self.radio.close(connection)
-            case Advertise(tag, claimable):
-                self._advertised = effect
-                if self.radio is not None:
-                    self.radio.advertise(tag, claimable=claimable)
+            case Advertise(tag, claimable) if self.radio is not None:
+                self.radio.advertise(tag, claimable=claimable)
             case Publish(data) if self.broker is not None:
                 self.broker.publish(data)
             case IdentityChanged() if self.broker is not None:
