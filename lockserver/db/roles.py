@@ -55,6 +55,21 @@ LOCK_OPEN: Final = (
     "created_at",
 )
 """A lock without its door seed and its broker secret's hash."""
+GATEWAY_OPEN: Final = (
+    "id",
+    "house_id",
+    "name",
+    "sign_pub",
+    "ecdh_pub",
+    "certificate",
+    "shard",
+    "state",
+    "boot",
+    "free",
+    "last_seen_at",
+    "created_at",
+)
+"""A gateway without its broker secret's hash."""
 REGISTRATION_OPEN: Final = (
     "id",
     "client_no",
@@ -139,6 +154,9 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "credentials": {S: None, U: ("revoked_at",)},
         "lock_documents": _all(S),
         "lock_status": _all(S),
+        "gateways": {S: GATEWAY_OPEN, U: ("state", "name")},
+        "gateway_credentials": {S: None, U: ("revoked_at",)},
+        "gateway_sights": _all(S),
         "wishes": _all(S, I),
         "commands": _all(S, I),
         "journal": _all(S),
@@ -180,6 +198,8 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "credentials": _all(S, I, U),
         "lock_documents": _all(S, I, D),
         "lock_status": _all(S, I),
+        "gateways": _all(S, I, U),
+        "gateway_credentials": _all(S, I, U),
         "wishes": _all(S, I),
         "commands": _all(S),
         "requests": _all(S, U),
@@ -215,6 +235,10 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "credentials": _all(S),
         "lock_documents": _all(S),
         "lock_status": _all(S, I, U),
+        "gateways": {S: (*GATEWAY_OPEN, "broker_secret_hash"), U: ("boot", "free", "last_seen_at")},
+        "gateway_credentials": _all(S),
+        "gateway_sights": _all(S, I, U),
+        "firmware_images": _all(S),
         "wishes": _all(S),
         "commands": _all(S, U),
         "journal": _all(S, I),

@@ -44,7 +44,10 @@ NEEDS_EVIDENCE: frozenset[tuple[CommandState, CommandState]] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command to one lock; `counter` rises per lock and is spent by it at most once."""
+    """One command to one lock; `counter` rises per lock and is spent by it at most once.
+
+    `via`: how it went last, `mqtt` or a gateway's id. `fault`: what stood, or stands, in its way (`domain.fault`).
+    """
 
     id: UUID
     lock_id: UUID
@@ -60,6 +63,8 @@ class Command:
     sent_at: datetime | None = None
     settled_at: datetime | None = None
     evidence: bytes | None = None
+    via: str | None = None
+    fault: str | None = None
 
     def is_settled(self) -> bool:
         """Tell whether nothing but late evidence for `unknown` can still change it."""

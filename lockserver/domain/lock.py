@@ -11,9 +11,13 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-LockState = Literal["enrolling", "active", "retired"]
+LockState = Literal["enrolling", "active", "releasing", "retired"]
+"""`releasing`: its release is signed, and it has not yet said itself that it is nobody's."""
 Bolt = Literal["locked", "unlocked", "unknown"]
-DocumentKind = Literal["revocation", "state", "keys"]
+DoorPosition = Literal["closed", "open", "unknown"]
+DocumentKind = Literal["revocation", "state", "keys", "release"]
+Via = Literal["mqtt", "phone", "gateway"]
+"""Who carried a lock's report. What is in it is the lock's own word either way."""
 SiteKeyKind = Literal[
     "root",
     "issuer",
@@ -63,7 +67,12 @@ class BrokerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class LockStatus:
-    """What a lock last said of itself, in its own signed words."""
+    """What a lock last said of itself, in its own signed words.
+
+    `connected`: it holds a connection to the broker itself. `carried_by`: the gateway that brought its
+    last report, None where it came by itself or on a phone. `battery_since`: when the present value was first said,
+    `battery_read_at`: when the gauge was last read. `firmware_refused`: the counter it will not have.
+    """
 
     lock_id: UUID
     connected: bool = False
@@ -82,6 +91,17 @@ class LockStatus:
     counter: int | None = None
     battery: int | None = None
     battery_at: datetime | None = None
+    battery_read_at: datetime | None = None
+    battery_since: datetime | None = None
+    door: DoorPosition = "unknown"
+    tampered: bool | None = None
+    jams: int | None = None
+    firmware: int | None = None
+    firmware_version: str | None = None
+    firmware_refused: int | None = None
+    firmware_denial: str | None = None
+    carried_by: UUID | None = None
+    carried_at: datetime | None = None
 
     def is_news(self, boot: int, seq: int) -> bool:
         """Tell whether a report of this boot and sequence was not heard before (L-21).
@@ -188,5 +208,5 @@ class JournalLine:
     count: int
     prev_hash: bytes
     hash: bytes
-    via: Literal["mqtt", "phone"]
+    via: Via
     received_at: datetime

@@ -1,5 +1,11 @@
 """Every table, as SQLModel; the only schema there is. Migrations are held equal to it by a test."""
 
+from lockserver.db.tables.carriers import (
+    FirmwareImageRow,
+    GatewayCredentialRow,
+    GatewayRow,
+    GatewaySightRow,
+)
 from lockserver.db.tables.columns import Instant, Row, metadata, table_of
 from lockserver.db.tables.houses import (
     DoorRow,
@@ -55,6 +61,10 @@ __all__ = [
     "CredentialRow",
     "DoorRow",
     "DutyRow",
+    "FirmwareImageRow",
+    "GatewayCredentialRow",
+    "GatewayRow",
+    "GatewaySightRow",
     "GrantRow",
     "HolderRow",
     "HouseRow",

@@ -29,7 +29,7 @@ class LockRow(Row, table=True):
 
     __tablename__: ClassVar[str] = "locks"
     __table_args__ = (
-        one_of("state", "enrolling", "active", "retired"),
+        one_of("state", "enrolling", "active", "releasing", "retired"),
         length("sign_pub", POINT_BYTES),
         length("ecdh_pub", POINT_BYTES),
         rule("shard", "shard ~ '^[0-3][0-9a-f]$'"),
@@ -125,7 +125,7 @@ class LockDocumentRow(Row, table=True):
 
     __tablename__: ClassVar[str] = "lock_documents"
     __table_args__ = (
-        one_of("kind", "revocation", "state", "keys"),
+        one_of("kind", "revocation", "state", "keys", "release"),
         rule("number", "number >= 0"),
     )
     lock_id: UUID = ref("locks.id", primary_key=True)
@@ -139,7 +139,10 @@ class LockStatusRow(Row, table=True):
     """What the lock last said of itself; NULL is "never said"."""
 
     __tablename__: ClassVar[str] = "lock_status"
-    __table_args__ = (one_of("bolt", "locked", "unlocked", "unknown"),)
+    __table_args__ = (
+        one_of("bolt", "locked", "unlocked", "unknown"),
+        one_of("door", "closed", "open", "unknown"),
+    )
     lock_id: UUID = ref("locks.id", primary_key=True)
     connected: bool = False
     last_seen_at: datetime | None = at_or_none()
@@ -157,6 +160,17 @@ class LockStatusRow(Row, table=True):
     counter: int | None = Field(default=None, sa_type=BigInteger)
     battery: int | None = None
     battery_at: datetime | None = at_or_none()
+    battery_read_at: datetime | None = at_or_none()
+    battery_since: datetime | None = at_or_none()
+    door: str = Field(default="unknown", sa_column_kwargs={"server_default": "unknown"})
+    tampered: bool | None = None
+    jams: int | None = Field(default=None, sa_type=BigInteger)
+    firmware: int | None = Field(default=None, sa_type=BigInteger)
+    firmware_version: str | None = None
+    firmware_refused: int | None = Field(default=None, sa_type=BigInteger)
+    firmware_denial: str | None = None
+    carried_by: UUID | None = ref_or_none("gateways.id")
+    carried_at: datetime | None = at_or_none()
 
 
 class WishRow(Row, table=True):
@@ -208,6 +222,8 @@ class CommandRow(Row, table=True):
     sent_at: datetime | None = at_or_none()
     settled_at: datetime | None = at_or_none()
     evidence: bytes | None = blob_or_none()
+    via: str | None = None
+    fault: str | None = None
     created_at: datetime = born()
 
 
@@ -215,7 +231,7 @@ class JournalRow(Row, table=True):
     """One entry of a lock's hash-chained journal, as the lock wrote it."""
 
     __tablename__: ClassVar[str] = "journal"
-    __table_args__ = (one_of("via", "mqtt", "phone"), rule("number", "number >= 0"))
+    __table_args__ = (one_of("via", "mqtt", "phone", "gateway"), rule("number", "number >= 0"))
     lock_id: UUID = ref("locks.id", primary_key=True)
     number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     what: int

@@ -35,6 +35,20 @@ CREATE TABLE audit_log (
 	CONSTRAINT audit_log_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE firmware_images (
+	id UUID NOT NULL,
+	model VARCHAR NOT NULL,
+	counter BIGINT NOT NULL,
+	version VARCHAR NOT NULL,
+	manifest BYTEA NOT NULL,
+	image BYTEA NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT firmware_images_pkey PRIMARY KEY (id),
+	CONSTRAINT firmware_images_counter_check CHECK (counter >= 0),
+	CONSTRAINT firmware_images_size_check CHECK (octet_length(image) BETWEEN 1 AND 1048576),
+	CONSTRAINT firmware_images_model_counter_key UNIQUE (model, counter)
+);
+
 CREATE TABLE idempotency (
 	caller VARCHAR NOT NULL,
 	key VARCHAR NOT NULL,
@@ -193,6 +207,32 @@ CREATE TABLE doors (
 
 CREATE INDEX doors_house_id_idx ON doors (house_id);
 
+CREATE TABLE gateways (
+	id UUID NOT NULL,
+	house_id UUID NOT NULL,
+	name VARCHAR NOT NULL,
+	sign_pub BYTEA NOT NULL,
+	ecdh_pub BYTEA NOT NULL,
+	certificate BYTEA,
+	broker_secret_hash BYTEA,
+	shard VARCHAR NOT NULL,
+	state VARCHAR NOT NULL,
+	boot BIGINT,
+	free INTEGER,
+	last_seen_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT gateways_pkey PRIMARY KEY (id),
+	CONSTRAINT gateways_state_check CHECK (state IN ('active', 'retired')),
+	CONSTRAINT gateways_sign_pub_length_check CHECK (octet_length(sign_pub) = 65),
+	CONSTRAINT gateways_ecdh_pub_length_check CHECK (octet_length(ecdh_pub) = 65),
+	CONSTRAINT gateways_broker_secret_hash_length_check CHECK (octet_length(broker_secret_hash) = 32),
+	CONSTRAINT gateways_shard_check CHECK (shard ~ '^[0-3][0-9a-f]$'),
+	CONSTRAINT gateways_house_id_fkey FOREIGN KEY(house_id) REFERENCES houses (id),
+	CONSTRAINT gateways_sign_pub_key UNIQUE (sign_pub)
+);
+
+CREATE INDEX gateways_house_id_idx ON gateways (house_id);
+
 CREATE TABLE house_staff (
 	house_id UUID NOT NULL,
 	holder_id UUID NOT NULL,
@@ -234,7 +274,7 @@ CREATE TABLE locks (
 	enrolled_at TIMESTAMP WITH TIME ZONE,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT locks_pkey PRIMARY KEY (id),
-	CONSTRAINT locks_state_check CHECK (state IN ('enrolling', 'active', 'retired')),
+	CONSTRAINT locks_state_check CHECK (state IN ('enrolling', 'active', 'releasing', 'retired')),
 	CONSTRAINT locks_sign_pub_length_check CHECK (octet_length(sign_pub) = 65),
 	CONSTRAINT locks_ecdh_pub_length_check CHECK (octet_length(ecdh_pub) = 65),
 	CONSTRAINT locks_shard_check CHECK (shard ~ '^[0-3][0-9a-f]$'),
@@ -305,6 +345,40 @@ CREATE TABLE duties (
 
 CREATE INDEX duties_holder_id_idx ON duties (holder_id);
 
+CREATE TABLE gateway_credentials (
+	id UUID NOT NULL,
+	gateway_id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	not_before TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	issued_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	raw BYTEA NOT NULL,
+	revoked_at TIMESTAMP WITH TIME ZONE,
+	revoked_in INTEGER,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT gateway_credentials_pkey PRIMARY KEY (id),
+	CONSTRAINT gateway_credentials_window_check CHECK (not_before < expires_at),
+	CONSTRAINT gateway_credentials_gateway_id_fkey FOREIGN KEY(gateway_id) REFERENCES gateways (id),
+	CONSTRAINT gateway_credentials_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
+);
+
+CREATE INDEX gateway_credentials_gateway_id_idx ON gateway_credentials (gateway_id);
+
+CREATE INDEX gateway_credentials_lock_id_idx ON gateway_credentials (lock_id);
+
+CREATE TABLE gateway_sights (
+	gateway_id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	rssi INTEGER NOT NULL,
+	seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT gateway_sights_pkey PRIMARY KEY (gateway_id, lock_id),
+	CONSTRAINT gateway_sights_rssi_check CHECK (rssi BETWEEN -127 AND 20),
+	CONSTRAINT gateway_sights_gateway_id_fkey FOREIGN KEY(gateway_id) REFERENCES gateways (id),
+	CONSTRAINT gateway_sights_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
+);
+
+CREATE INDEX gateway_sights_lock_id_idx ON gateway_sights (lock_id);
+
 CREATE TABLE grants (
 	id UUID NOT NULL,
 	holder_id UUID NOT NULL,
@@ -352,7 +426,7 @@ CREATE TABLE journal (
 	via VARCHAR NOT NULL,
 	received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT journal_pkey PRIMARY KEY (lock_id, number),
-	CONSTRAINT journal_via_check CHECK (via IN ('mqtt', 'phone')),
+	CONSTRAINT journal_via_check CHECK (via IN ('mqtt', 'phone', 'gateway')),
 	CONSTRAINT journal_number_check CHECK (number >= 0),
 	CONSTRAINT journal_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
 );
@@ -364,7 +438,7 @@ CREATE TABLE lock_documents (
 	raw BYTEA NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT lock_documents_pkey PRIMARY KEY (lock_id, kind, number),
-	CONSTRAINT lock_documents_kind_check CHECK (kind IN ('revocation', 'state', 'keys')),
+	CONSTRAINT lock_documents_kind_check CHECK (kind IN ('revocation', 'state', 'keys', 'release')),
 	CONSTRAINT lock_documents_number_check CHECK (number >= 0),
 	CONSTRAINT lock_documents_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
 );
@@ -387,9 +461,22 @@ CREATE TABLE lock_status (
 	counter BIGINT,
 	battery INTEGER,
 	battery_at TIMESTAMP WITH TIME ZONE,
+	battery_read_at TIMESTAMP WITH TIME ZONE,
+	battery_since TIMESTAMP WITH TIME ZONE,
+	door VARCHAR DEFAULT 'unknown' NOT NULL,
+	tampered BOOLEAN,
+	jams BIGINT,
+	firmware BIGINT,
+	firmware_version VARCHAR,
+	firmware_refused BIGINT,
+	firmware_denial VARCHAR,
+	carried_by UUID,
+	carried_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT lock_status_pkey PRIMARY KEY (lock_id),
 	CONSTRAINT lock_status_bolt_check CHECK (bolt IN ('locked', 'unlocked', 'unknown')),
-	CONSTRAINT lock_status_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
+	CONSTRAINT lock_status_door_check CHECK (door IN ('closed', 'open', 'unknown')),
+	CONSTRAINT lock_status_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id),
+	CONSTRAINT lock_status_carried_by_fkey FOREIGN KEY(carried_by) REFERENCES gateways (id)
 );
 
 CREATE TABLE occupants (
@@ -550,6 +637,8 @@ CREATE TABLE commands (
 	sent_at TIMESTAMP WITH TIME ZONE,
 	settled_at TIMESTAMP WITH TIME ZONE,
 	evidence BYTEA,
+	via VARCHAR,
+	fault VARCHAR,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT commands_pkey PRIMARY KEY (id),
 	CONSTRAINT commands_kind_check CHECK (kind IN ('unlock')),
