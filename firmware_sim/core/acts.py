@@ -56,13 +56,14 @@ class Done:
 class Act:
     """An authorised movement.
 
-    `before` is put into flash with the intent; `settle` gives what is put beside the journal entry;
+    `before` is put into flash with the intent, beside the lock's numbers as they stand by then: an act
+    may have waited for the motor while they rose. `settle` gives what is put beside the journal entry;
     `answer` is called when all that is written. `command_id` is kept for a `torn` report.
     """
 
     operation: Operation
     how: How
-    subject: bytes | None
+    subject: bytes | int | None
     before: Record
     settle: Callable[[Done, int], Record]
     answer: Callable[[Done], None]
@@ -76,7 +77,7 @@ class Intent:
 
     operation: Operation
     how: How
-    subject: bytes | None
+    subject: bytes | int | None
     command_id: bytes | None
     counter: int | None
 
@@ -138,7 +139,9 @@ class Acts:
         self._moving = act
         self._relock_at = None
         intent = [int(act.operation), int(act.how), act.subject, act.command_id, act.counter]
-        self._core.flash.put(act.before | {INTENT: encode(intent)})
+        held = self._core.held
+        numbers = {} if held is None else held.record()
+        self._core.flash.put(act.before | numbers | {INTENT: encode(intent)})
         self._move(_TARGET[act.operation])
 
     def _move(self, to: BoltState) -> None:

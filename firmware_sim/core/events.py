@@ -7,6 +7,7 @@ happen. Whoever drives it (a link, a test, a simulated world) carries the effect
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from lockserver.protocol.bolt import BoltState
@@ -74,6 +75,27 @@ class ButtonPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class KeypadEntered:
+    """Digits and then `#` on the keypad: one whole entry, however long."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardPresented:
+    """A card was held to the reader; `uid` is its number, 1 to 32 bytes."""
+
+    uid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FingerRead:
+    """A finger was laid on the reader; `template` is the module's own number for it, 16 bytes."""
+
+    template: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed (see `Lock.deadline`)."""
 
@@ -88,6 +110,9 @@ Event: TypeAlias = (
     | BrokerMessage
     | BoltReport
     | ButtonPressed
+    | KeypadEntered
+    | CardPresented
+    | FingerRead
     | Tick
 )
 
@@ -136,9 +161,30 @@ class Advertise:
     claimable: bool
 
 
+class Sign(Enum):
+    """What keypad and readers show to whoever stands before them; the exact reason is in the journal."""
+
+    OPEN = "open"
+    DENIED = "denied"
+    LOCKED = "locked"  # too many failures: nothing is looked at until the pause is over
+    CLEARED = "cleared"
+    CAPTURED = "captured"
+    TRY_LATER = "try_later"  # it was right, but the motor is busy or jammed, or a list is full
+
+
+@dataclass(frozen=True, slots=True)
+class KeypadAnswer:
+    """Lights and beeps at keypad or reader. `seconds`: what is left of the pause, with LOCKED."""
+
+    answer: Sign
+    seconds: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class IdentityChanged:
     """The lock has been enrolled: links take their names and secrets anew (`Lock.identity`)."""
 
 
-Effect: TypeAlias = RadioSend | RadioClose | Publish | MoveBolt | SenseBolt | Advertise | IdentityChanged
+Effect: TypeAlias = (
+    RadioSend | RadioClose | Publish | MoveBolt | SenseBolt | Advertise | KeypadAnswer | IdentityChanged
+)
