@@ -96,6 +96,65 @@ class FingerRead:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetHeld:
+    """Somebody held the button for ten seconds: the lock is to forget its door."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeypadEntered:
+    """Somebody typed digits and `#`: a whole entry, as it was typed."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardPresented:
+    """A card was held to the reader."""
+
+    uid: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FingerRead:
+    """The finger reader recognised one of its templates, or has just learnt this one (16 bytes)."""
+
+    template: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DoorSensor:
+    """The door itself, not its bolt, was opened or closed."""
+
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TamperSensor:
+    """The case was opened, or closed again."""
+
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandleTurned:
+    """Somebody left by the inside handle: the mechanics have drawn the bolt already."""
+
+
+@dataclass(frozen=True, slots=True)
+class CylinderTurned:
+    """Somebody turned the mechanical key: the bolt is where he put it."""
+
+    locked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryReading:
+    """What the battery gauge says, in percent; None: it says nothing."""
+
+    percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed (see `Lock.deadline`)."""
 
