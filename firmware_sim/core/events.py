@@ -101,27 +101,6 @@ class ResetHeld:
 
 
 @dataclass(frozen=True, slots=True)
-class KeypadEntered:
-    """Somebody typed digits and `#`: a whole entry, as it was typed."""
-
-    digits: str
-
-
-@dataclass(frozen=True, slots=True)
-class CardPresented:
-    """A card was held to the reader."""
-
-    uid: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FingerRead:
-    """The finger reader recognised one of its templates, or has just learnt this one (16 bytes)."""
-
-    template: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class DoorSensor:
     """The door itself, not its bolt, was opened or closed."""
 
@@ -172,6 +151,12 @@ Event: TypeAlias = (
     | KeypadEntered
     | CardPresented
     | FingerRead
+    | ResetHeld
+    | DoorSensor
+    | TamperSensor
+    | HandleTurned
+    | CylinderTurned
+    | BatteryReading
     | Tick
 )
 
@@ -241,9 +226,30 @@ class KeypadAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IdentityChanged:
-    """The lock has been enrolled: links take their names and secrets anew (`Lock.identity`)."""
+    """Enrolled, or forgotten: links take their names and secrets anew (`Lock.identity`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Switch the processor off and on: build a new `Lock` on the same medium. Nothing follows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Sound the buzzer: `tampered`, `forced` (opened behind a thrown bolt) or `door_held`."""
+
+    kind: str
 
 
 Effect: TypeAlias = (
-    RadioSend | RadioClose | Publish | MoveBolt | SenseBolt | Advertise | KeypadAnswer | IdentityChanged
+    RadioSend
+    | RadioClose
+    | Publish
+    | MoveBolt
+    | SenseBolt
+    | Advertise
+    | KeypadAnswer
+    | IdentityChanged
+    | Reboot
+    | Alarm
 )
