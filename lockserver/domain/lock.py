@@ -28,6 +28,7 @@ SiteKeyKind = Literal[
     "device_ca",
     "checkpoint",
     "province",
+    "pins",
 ]
 Outcome = Literal["approved", "review", "declined"]
 
@@ -102,6 +103,9 @@ class LockStatus:
     firmware_denial: str | None = None
     carried_by: UUID | None = None
     carried_at: datetime | None = None
+    occupied: bool | None = None
+    bolt_at: datetime | None = None
+    inventory_at: datetime | None = None
 
     def is_news(self, boot: int, seq: int) -> bool:
         """Tell whether a report of this boot and sequence was not heard before (L-21).
@@ -116,12 +120,17 @@ class LockStatus:
 
 @dataclass(frozen=True, slots=True)
 class LockDocument:
-    """A numbered, signed document that the lock should hold."""
+    """A numbered, signed document that the lock should hold.
+
+    `refused`: how often the lock said that it will not have this very one, and why it said so last.
+    """
 
     lock_id: UUID
     kind: DocumentKind
     number: int
     raw: bytes
+    refused: int = 0
+    denial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

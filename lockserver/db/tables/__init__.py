@@ -1,5 +1,6 @@
 """Every table, as SQLModel; the only schema there is. Migrations are held equal to it by a test."""
 
+from lockserver.db.tables.access import EntryRow, NoticeRow, WishTermsRow
 from lockserver.db.tables.carriers import (
     FirmwareImageRow,
     GatewayCredentialRow,
@@ -49,18 +50,22 @@ from lockserver.db.tables.registration import (
     RegistrationRow,
     VerdictRow,
 )
+from lockserver.db.tables.slots import CaptureRow, FindingRow, OfflinePinRow, SlotRow
 
 __all__ = [
     "AccountRow",
     "AttemptRow",
     "AuditCheckpointRow",
     "AuditRow",
+    "CaptureRow",
     "CasePartRow",
     "CaseRow",
     "CommandRow",
     "CredentialRow",
     "DoorRow",
     "DutyRow",
+    "EntryRow",
+    "FindingRow",
     "FirmwareImageRow",
     "GatewayCredentialRow",
     "GatewayRow",
@@ -77,7 +82,9 @@ __all__ = [
     "LockRow",
     "LockStatusRow",
     "LoginCodeRow",
+    "NoticeRow",
     "OccupantRow",
+    "OfflinePinRow",
     "OutboxRow",
     "PhoneRow",
     "ReceiptRow",
@@ -86,9 +93,11 @@ __all__ = [
     "Row",
     "SessionRow",
     "SiteKeyRow",
+    "SlotRow",
     "TenancyRow",
     "VerdictRow",
     "WishRow",
+    "WishTermsRow",
     "metadata",
     "table_of",
 ]

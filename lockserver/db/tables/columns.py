@@ -119,6 +119,19 @@ def born() -> Any:  # noqa: ANN401
     )
 
 
+def kept() -> Any:  # noqa: ANN401
+    """Return the instant at which a row was really written: of two, the later one is later.
+
+    A transaction's own instant is that of its beginning, whatever it then waited for.
+    """
+    return Field(
+        default=None,
+        sa_type=Instant,
+        nullable=False,
+        sa_column_kwargs={"server_default": func.clock_timestamp()},
+    )
+
+
 def blob(*, unique: bool = False, index: bool = False) -> Any:  # noqa: ANN401
     """Return bytes."""
     return Field(sa_type=Blob, nullable=False, unique=unique, index=index)

@@ -41,6 +41,7 @@ class HouseStaffRow(Row, table=True):
     __tablename__: ClassVar[str] = "house_staff"
     house_id: UUID = ref("houses.id", primary_key=True)
     holder_id: UUID = ref("holders.id", primary_key=True)
+    wish_id: UUID | None = ref_or_none("wishes.id")
     created_at: datetime = born()
 
 
@@ -52,6 +53,8 @@ class DoorRow(Row, table=True):
         one_of("kind", "gate", "room"),
         rule("epoch", "(kind = 'gate') = (epoch IS NULL) AND (epoch IS NULL OR epoch >= 0)"),
         rule("capacity", "(kind = 'gate') = (capacity IS NULL) AND capacity > 0"),
+        rule("hold_open", "hold_open IS NULL OR kind = 'gate'"),
+        rule("auto_lock", "auto_lock BETWEEN 0 AND 600"),
     )
     id: UUID = key()
     house_id: UUID = ref("houses.id", index=True)
@@ -59,6 +62,8 @@ class DoorRow(Row, table=True):
     name: str
     capacity: int | None = None
     epoch: int | None = None
+    hold_open: dict[str, object] | None = json_or_none()
+    auto_lock: int | None = None
     created_at: datetime = born()
 
 
@@ -100,6 +105,7 @@ class TenancyRow(Row, table=True):
     ended_by: UUID | None = ref_or_none("holders.id")
     end_reason: str | None = None
     key_policy: str
+    wish_id: UUID | None = Field(default=None, foreign_key="wishes.id", unique=True, nullable=True)
     created_at: datetime = born()
 
 
@@ -145,7 +151,11 @@ class DutyRow(Row, table=True):
 
 
 class GrantRow(Row, table=True):
-    """Server-side right: holder × door × capabilities × window."""
+    """Server-side right: holder × door × capabilities × window.
+
+    A guest's and a staff member's hang under a grant of who named them, and stand on his wish, which
+    names the key of one phone. One wish makes one grant a door: a right for one opening is not given twice.
+    """
 
     __tablename__: ClassVar[str] = "grants"
     __table_args__ = (
@@ -155,6 +165,11 @@ class GrantRow(Row, table=True):
         rule("revoked", "(state = 'revoked') = (revoked_at IS NOT NULL)"),
         rule("tenant", "class <> 'tenant' OR (tenancy_id IS NOT NULL AND upper IS NOT NULL)"),
         rule("capabilities", "capabilities > 0"),
+        rule("uses", "uses = 1"),
+        rule("frozen", "(state = 'frozen') = (frozen_at IS NOT NULL AND frozen_by IS NOT NULL)"),
+        rule("guest", "class <> 'guest' OR (parent_id IS NOT NULL AND wish_id IS NOT NULL)"),
+        rule("named", "wish_id IS NULL OR octet_length(guest_key) = 32"),
+        UniqueConstraint("wish_id", "door_id"),
     )
     id: UUID = key()
     holder_id: UUID = ref("holders.id", index=True)
@@ -168,4 +183,11 @@ class GrantRow(Row, table=True):
     tenancy_id: UUID | None = ref_or_none("tenancies.id", index=True)
     epoch: int | None = None
     revoked_at: datetime | None = at_or_none()
+    wish_id: UUID | None = ref_or_none("wishes.id")
+    parent_id: UUID | None = ref_or_none("grants.id", index=True)
+    bundle_id: UUID | None = None
+    uses: int | None = None
+    guest_key: bytes | None = blob_or_none()
+    frozen_at: datetime | None = at_or_none()
+    frozen_by: UUID | None = ref_or_none("holders.id")
     created_at: datetime = born()

@@ -15,6 +15,8 @@ from lockserver.db.tables.columns import (
     blob,
     blob_or_none,
     born,
+    json_or_none,
+    kept,
     key,
     length,
     one_of,
@@ -79,6 +81,7 @@ class SiteKeyRow(Row, table=True):
             "device_ca",
             "checkpoint",
             "province",
+            "pins",
         ),
         one_of("state", "current", "retired"),
         rule("key_set", "(kind = 'root') = (key_set IS NOT NULL)"),
@@ -105,7 +108,16 @@ class CredentialRow(Row, table=True):
     """An e-key as it was signed; its id is the `cti`."""
 
     __tablename__: ClassVar[str] = "credentials"
-    __table_args__ = (rule("window", "not_before < expires_at"),)
+    __table_args__ = (
+        rule("window", "not_before < expires_at"),
+        rule("uses", "uses = 1"),
+        Index(
+            "credentials_one_time_key",
+            "grant_id",
+            unique=True,
+            postgresql_where=text("uses IS NOT NULL"),
+        ),
+    )
     id: UUID = key()
     grant_id: UUID = ref("grants.id", index=True)
     phone_id: UUID = ref("phones.id", index=True)
@@ -114,6 +126,9 @@ class CredentialRow(Row, table=True):
     expires_at: datetime = at()
     issued_at: datetime = at()
     epoch: int | None = None
+    capabilities: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    schedule: dict[str, object] | None = json_or_none()
+    uses: int | None = None
     raw: bytes = blob()
     revoked_at: datetime | None = at_or_none()
     revoked_in: int | None = None
@@ -121,7 +136,7 @@ class CredentialRow(Row, table=True):
 
 
 class LockDocumentRow(Row, table=True):
-    """What the lock should hold: numbered, signed, sent again until it reports the number."""
+    """What the lock should hold: numbered, signed, sent again until it reports the number, or refuses it often."""
 
     __tablename__: ClassVar[str] = "lock_documents"
     __table_args__ = (
@@ -132,6 +147,8 @@ class LockDocumentRow(Row, table=True):
     kind: str = key()
     number: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     raw: bytes = blob()
+    refused: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    denial: str | None = None
     created_at: datetime = born()
 
 
@@ -171,12 +188,22 @@ class LockStatusRow(Row, table=True):
     firmware_denial: str | None = None
     carried_by: UUID | None = ref_or_none("gateways.id")
     carried_at: datetime | None = at_or_none()
+    occupied: bool | None = None
+    bolt_at: datetime | None = at_or_none()
+    inventory_at: datetime | None = at_or_none()
 
 
 class WishRow(Row, table=True):
     """A holder's signed wish, once used; its id can never be used again."""
 
     __tablename__: ClassVar[str] = "wishes"
+    __table_args__ = (
+        Index(
+            "wishes_target_idx",
+            "target",
+            postgresql_where=text("operation NOT IN ('unlock', 'lock', 'hold_open')"),
+        ),
+    )
     id: UUID = key()
     holder_id: UUID = ref("holders.id", index=True)
     phone_id: UUID = ref("phones.id")
@@ -184,7 +211,7 @@ class WishRow(Row, table=True):
     target: UUID
     not_after: datetime = at()
     raw: bytes = blob()
-    created_at: datetime = born()
+    created_at: datetime = kept()
 
 
 class CommandRow(Row, table=True):
@@ -192,7 +219,7 @@ class CommandRow(Row, table=True):
 
     __tablename__: ClassVar[str] = "commands"
     __table_args__ = (
-        one_of("kind", "unlock"),
+        one_of("kind", "unlock", "lock", "hold_open"),
         one_of("state", "queued", "sent", "done", "refused", "expired", "unknown"),
         rule("evidence", "state <> 'done' OR evidence IS NOT NULL"),
         rule("code", "state <> 'refused' OR code IS NOT NULL"),

@@ -76,17 +76,18 @@ class HolderRow(Row, table=True):
 
 
 class PhoneRow(Row, table=True):
-    """A phone's two public keys; `pending` until the button, a face or staff prove whose it is."""
+    """A phone's two public keys; `pending` until button, face, staff or a grantor prove whose it is."""
 
     __tablename__: ClassVar[str] = "phones"
     __table_args__ = (
         one_of("state", "pending", "active", "revoked"),
-        one_of("proved_by", "button", "face", "staff"),
+        one_of("proved_by", "button", "face", "staff", "grantor"),
         rule("proved", "(state <> 'active') OR (proved_by IS NOT NULL)"),
         rule("revoked", "(state = 'revoked') = (revoked_at IS NOT NULL)"),
         length("sign_pub", POINT_BYTES),
         length("ecdh_pub", POINT_BYTES),
         Index("phones_holder_id_active_idx", "holder_id", postgresql_where=text("state = 'active'")),
+        Index("phones_key_idx", text("sha256(sign_pub)"), unique=True),
     )
     id: UUID = key()
     holder_id: UUID = ref("holders.id", index=True)

@@ -111,7 +111,7 @@ CREATE TABLE site_keys (
 	key_set_number INTEGER,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT site_keys_pkey PRIMARY KEY (id),
-	CONSTRAINT site_keys_kind_check CHECK (kind IN ('root', 'issuer', 'command', 'report', 'verify', 'relay', 'device_ca', 'checkpoint', 'province')),
+	CONSTRAINT site_keys_kind_check CHECK (kind IN ('root', 'issuer', 'command', 'report', 'verify', 'relay', 'device_ca', 'checkpoint', 'province', 'pins')),
 	CONSTRAINT site_keys_state_check CHECK (state IN ('current', 'retired')),
 	CONSTRAINT site_keys_key_set_check CHECK ((kind = 'root') = (key_set IS NOT NULL)),
 	CONSTRAINT site_keys_number_check CHECK ((key_set IS NULL) = (key_set_number IS NULL)),
@@ -164,6 +164,24 @@ CREATE TABLE houses (
 
 CREATE INDEX houses_owner_holder_id_idx ON houses (owner_holder_id);
 
+CREATE TABLE notices (
+	id UUID NOT NULL,
+	holder_id UUID NOT NULL,
+	kind VARCHAR NOT NULL,
+	about UUID NOT NULL,
+	detail JSONB NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	seen_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT notices_pkey PRIMARY KEY (id),
+	CONSTRAINT notices_kind_check CHECK (kind IN ('entry_consent', 'entry_emergency', 'entry_ended', 'grant_given', 'grant_frozen', 'grant_unfrozen', 'grant_revoked', 'grant_edited', 'access_at_risk')),
+	CONSTRAINT notices_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id)
+);
+
+CREATE INDEX notices_about_idx ON notices (about);
+
+CREATE INDEX notices_holder_id_idx ON notices (holder_id);
+
 CREATE TABLE phones (
 	id UUID NOT NULL,
 	holder_id UUID NOT NULL,
@@ -176,7 +194,7 @@ CREATE TABLE phones (
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT phones_pkey PRIMARY KEY (id),
 	CONSTRAINT phones_state_check CHECK (state IN ('pending', 'active', 'revoked')),
-	CONSTRAINT phones_proved_by_check CHECK (proved_by IN ('button', 'face', 'staff')),
+	CONSTRAINT phones_proved_by_check CHECK (proved_by IN ('button', 'face', 'staff', 'grantor')),
 	CONSTRAINT phones_proved_check CHECK ((state <> 'active') OR (proved_by IS NOT NULL)),
 	CONSTRAINT phones_revoked_check CHECK ((state = 'revoked') = (revoked_at IS NOT NULL)),
 	CONSTRAINT phones_sign_pub_length_check CHECK (octet_length(sign_pub) = 65),
@@ -190,6 +208,8 @@ CREATE INDEX phones_holder_id_active_idx ON phones (holder_id) WHERE state = 'ac
 
 CREATE INDEX phones_holder_id_idx ON phones (holder_id);
 
+CREATE UNIQUE INDEX phones_key_idx ON phones (sha256(sign_pub));
+
 CREATE TABLE doors (
 	id UUID NOT NULL,
 	house_id UUID NOT NULL,
@@ -197,11 +217,15 @@ CREATE TABLE doors (
 	name VARCHAR NOT NULL,
 	capacity INTEGER,
 	epoch INTEGER,
+	hold_open JSONB,
+	auto_lock INTEGER,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT doors_pkey PRIMARY KEY (id),
 	CONSTRAINT doors_kind_check CHECK (kind IN ('gate', 'room')),
 	CONSTRAINT doors_epoch_check CHECK ((kind = 'gate') = (epoch IS NULL) AND (epoch IS NULL OR epoch >= 0)),
 	CONSTRAINT doors_capacity_check CHECK ((kind = 'gate') = (capacity IS NULL) AND capacity > 0),
+	CONSTRAINT doors_hold_open_check CHECK (hold_open IS NULL OR kind = 'gate'),
+	CONSTRAINT doors_auto_lock_check CHECK (auto_lock BETWEEN 0 AND 600),
 	CONSTRAINT doors_house_id_fkey FOREIGN KEY(house_id) REFERENCES houses (id)
 );
 
@@ -233,15 +257,6 @@ CREATE TABLE gateways (
 
 CREATE INDEX gateways_house_id_idx ON gateways (house_id);
 
-CREATE TABLE house_staff (
-	house_id UUID NOT NULL,
-	holder_id UUID NOT NULL,
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-	CONSTRAINT house_staff_pkey PRIMARY KEY (house_id, holder_id),
-	CONSTRAINT house_staff_house_id_fkey FOREIGN KEY(house_id) REFERENCES houses (id),
-	CONSTRAINT house_staff_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id)
-);
-
 CREATE TABLE wishes (
 	id UUID NOT NULL,
 	holder_id UUID NOT NULL,
@@ -250,13 +265,26 @@ CREATE TABLE wishes (
 	target UUID NOT NULL,
 	not_after TIMESTAMP WITH TIME ZONE NOT NULL,
 	raw BYTEA NOT NULL,
-	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
 	CONSTRAINT wishes_pkey PRIMARY KEY (id),
 	CONSTRAINT wishes_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id),
 	CONSTRAINT wishes_phone_id_fkey FOREIGN KEY(phone_id) REFERENCES phones (id)
 );
 
 CREATE INDEX wishes_holder_id_idx ON wishes (holder_id);
+
+CREATE INDEX wishes_target_idx ON wishes (target) WHERE operation NOT IN ('unlock', 'lock', 'hold_open');
+
+CREATE TABLE house_staff (
+	house_id UUID NOT NULL,
+	holder_id UUID NOT NULL,
+	wish_id UUID,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT house_staff_pkey PRIMARY KEY (house_id, holder_id),
+	CONSTRAINT house_staff_house_id_fkey FOREIGN KEY(house_id) REFERENCES houses (id),
+	CONSTRAINT house_staff_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id),
+	CONSTRAINT house_staff_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id)
+);
 
 CREATE TABLE locks (
 	id UUID NOT NULL,
@@ -300,6 +328,7 @@ CREATE TABLE tenancies (
 	ended_by UUID,
 	end_reason VARCHAR,
 	key_policy VARCHAR NOT NULL,
+	wish_id UUID,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT tenancies_pkey PRIMARY KEY (id),
 	CONSTRAINT tenancies_state_check CHECK (state IN ('signed', 'ended')),
@@ -313,10 +342,22 @@ CREATE TABLE tenancies (
 	CONSTRAINT tenancies_door_id_epoch_key UNIQUE (door_id, epoch),
 	CONSTRAINT tenancies_door_id_fkey FOREIGN KEY(door_id) REFERENCES doors (id),
 	CONSTRAINT tenancies_signed_by_fkey FOREIGN KEY(signed_by) REFERENCES holders (id),
-	CONSTRAINT tenancies_ended_by_fkey FOREIGN KEY(ended_by) REFERENCES holders (id)
+	CONSTRAINT tenancies_ended_by_fkey FOREIGN KEY(ended_by) REFERENCES holders (id),
+	CONSTRAINT tenancies_wish_id_key UNIQUE (wish_id),
+	CONSTRAINT tenancies_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id)
 );
 
 CREATE INDEX tenancies_door_id_idx ON tenancies (door_id);
+
+CREATE TABLE wish_terms (
+	wish_id UUID NOT NULL,
+	body BYTEA NOT NULL,
+	salt BYTEA NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT wish_terms_pkey PRIMARY KEY (wish_id),
+	CONSTRAINT wish_terms_salt_length_check CHECK (octet_length(salt) = 16),
+	CONSTRAINT wish_terms_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id)
+);
 
 CREATE TABLE duties (
 	id UUID NOT NULL,
@@ -344,6 +385,56 @@ CREATE TABLE duties (
 );
 
 CREATE INDEX duties_holder_id_idx ON duties (holder_id);
+
+CREATE TABLE entries (
+	id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	door_id UUID NOT NULL,
+	tenancy_id UUID NOT NULL,
+	kind VARCHAR NOT NULL,
+	class VARCHAR NOT NULL,
+	holder_id UUID,
+	given_by UUID NOT NULL,
+	wish_id UUID NOT NULL,
+	reason VARCHAR,
+	lower TIMESTAMP WITH TIME ZONE NOT NULL,
+	upper TIMESTAMP WITH TIME ZONE NOT NULL,
+	ended_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT entries_pkey PRIMARY KEY (id),
+	CONSTRAINT entries_kind_check CHECK (kind IN ('consent', 'emergency')),
+	CONSTRAINT entries_class_check CHECK (class IN ('owner', 'staff', 'both')),
+	CONSTRAINT entries_window_check CHECK (lower < upper),
+	CONSTRAINT entries_reason_check CHECK ((kind = 'emergency') = (reason IS NOT NULL)),
+	CONSTRAINT entries_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id),
+	CONSTRAINT entries_door_id_fkey FOREIGN KEY(door_id) REFERENCES doors (id),
+	CONSTRAINT entries_tenancy_id_fkey FOREIGN KEY(tenancy_id) REFERENCES tenancies (id),
+	CONSTRAINT entries_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id),
+	CONSTRAINT entries_given_by_fkey FOREIGN KEY(given_by) REFERENCES holders (id),
+	CONSTRAINT entries_wish_id_key UNIQUE (wish_id),
+	CONSTRAINT entries_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id)
+);
+
+CREATE INDEX entries_open_idx ON entries (lock_id, upper) WHERE ended_at IS NULL;
+
+CREATE INDEX entries_tenancy_id_idx ON entries (tenancy_id);
+
+CREATE TABLE findings (
+	id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	kind VARCHAR NOT NULL,
+	mark VARCHAR NOT NULL,
+	detail JSONB NOT NULL,
+	found_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	seen_again_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	cleared_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT findings_pkey PRIMARY KEY (id),
+	CONSTRAINT findings_kind_check CHECK (kind IN ('unknown_credential', 'missing_credential', 'altered_credential', 'epoch', 'version', 'activation', 'card_taken')),
+	CONSTRAINT findings_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
+);
+
+CREATE UNIQUE INDEX findings_open_key ON findings (lock_id, kind, mark) WHERE cleared_at IS NULL;
 
 CREATE TABLE gateway_credentials (
 	id UUID NOT NULL,
@@ -392,6 +483,13 @@ CREATE TABLE grants (
 	tenancy_id UUID,
 	epoch INTEGER,
 	revoked_at TIMESTAMP WITH TIME ZONE,
+	wish_id UUID,
+	parent_id UUID,
+	bundle_id UUID,
+	uses INTEGER,
+	guest_key BYTEA,
+	frozen_at TIMESTAMP WITH TIME ZONE,
+	frozen_by UUID,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT grants_pkey PRIMARY KEY (id),
 	CONSTRAINT grants_class_check CHECK (class IN ('owner', 'staff', 'tenant', 'guest')),
@@ -400,14 +498,24 @@ CREATE TABLE grants (
 	CONSTRAINT grants_revoked_check CHECK ((state = 'revoked') = (revoked_at IS NOT NULL)),
 	CONSTRAINT grants_tenant_check CHECK (class <> 'tenant' OR (tenancy_id IS NOT NULL AND upper IS NOT NULL)),
 	CONSTRAINT grants_capabilities_check CHECK (capabilities > 0),
+	CONSTRAINT grants_uses_check CHECK (uses = 1),
+	CONSTRAINT grants_frozen_check CHECK ((state = 'frozen') = (frozen_at IS NOT NULL AND frozen_by IS NOT NULL)),
+	CONSTRAINT grants_guest_check CHECK (class <> 'guest' OR (parent_id IS NOT NULL AND wish_id IS NOT NULL)),
+	CONSTRAINT grants_named_check CHECK (wish_id IS NULL OR octet_length(guest_key) = 32),
+	CONSTRAINT grants_wish_id_door_id_key UNIQUE (wish_id, door_id),
 	CONSTRAINT grants_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id),
 	CONSTRAINT grants_door_id_fkey FOREIGN KEY(door_id) REFERENCES doors (id),
-	CONSTRAINT grants_tenancy_id_fkey FOREIGN KEY(tenancy_id) REFERENCES tenancies (id)
+	CONSTRAINT grants_tenancy_id_fkey FOREIGN KEY(tenancy_id) REFERENCES tenancies (id),
+	CONSTRAINT grants_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id),
+	CONSTRAINT grants_parent_id_fkey FOREIGN KEY(parent_id) REFERENCES grants (id),
+	CONSTRAINT grants_frozen_by_fkey FOREIGN KEY(frozen_by) REFERENCES holders (id)
 );
 
 CREATE INDEX grants_door_id_idx ON grants (door_id);
 
 CREATE INDEX grants_holder_id_idx ON grants (holder_id);
+
+CREATE INDEX grants_parent_id_idx ON grants (parent_id);
 
 CREATE INDEX grants_tenancy_id_idx ON grants (tenancy_id);
 
@@ -436,6 +544,8 @@ CREATE TABLE lock_documents (
 	kind VARCHAR NOT NULL,
 	number BIGINT NOT NULL,
 	raw BYTEA NOT NULL,
+	refused INTEGER DEFAULT '0' NOT NULL,
+	denial VARCHAR,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT lock_documents_pkey PRIMARY KEY (lock_id, kind, number),
 	CONSTRAINT lock_documents_kind_check CHECK (kind IN ('revocation', 'state', 'keys', 'release')),
@@ -472,6 +582,9 @@ CREATE TABLE lock_status (
 	firmware_denial VARCHAR,
 	carried_by UUID,
 	carried_at TIMESTAMP WITH TIME ZONE,
+	occupied BOOLEAN,
+	bolt_at TIMESTAMP WITH TIME ZONE,
+	inventory_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT lock_status_pkey PRIMARY KEY (lock_id),
 	CONSTRAINT lock_status_bolt_check CHECK (bolt IN ('locked', 'unlocked', 'unknown')),
 	CONSTRAINT lock_status_door_check CHECK (door IN ('closed', 'open', 'unknown')),
@@ -542,12 +655,16 @@ CREATE TABLE credentials (
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	issued_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	epoch INTEGER,
+	capabilities INTEGER DEFAULT '0' NOT NULL,
+	schedule JSONB,
+	uses INTEGER,
 	raw BYTEA NOT NULL,
 	revoked_at TIMESTAMP WITH TIME ZONE,
 	revoked_in INTEGER,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT credentials_pkey PRIMARY KEY (id),
 	CONSTRAINT credentials_window_check CHECK (not_before < expires_at),
+	CONSTRAINT credentials_uses_check CHECK (uses = 1),
 	CONSTRAINT credentials_grant_id_fkey FOREIGN KEY(grant_id) REFERENCES grants (id),
 	CONSTRAINT credentials_phone_id_fkey FOREIGN KEY(phone_id) REFERENCES phones (id),
 	CONSTRAINT credentials_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id)
@@ -557,7 +674,38 @@ CREATE INDEX credentials_grant_id_idx ON credentials (grant_id);
 
 CREATE INDEX credentials_lock_id_idx ON credentials (lock_id);
 
+CREATE UNIQUE INDEX credentials_one_time_key ON credentials (grant_id) WHERE uses IS NOT NULL;
+
 CREATE INDEX credentials_phone_id_idx ON credentials (phone_id);
+
+CREATE TABLE offline_pins (
+	id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	holder_id UUID NOT NULL,
+	grant_id UUID NOT NULL,
+	wish_id UUID NOT NULL,
+	epoch INTEGER NOT NULL,
+	code INTEGER NOT NULL,
+	start_hour BIGINT NOT NULL,
+	n INTEGER NOT NULL,
+	lower TIMESTAMP WITH TIME ZONE NOT NULL,
+	upper TIMESTAMP WITH TIME ZONE NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT offline_pins_pkey PRIMARY KEY (id),
+	CONSTRAINT offline_pins_code_check CHECK (code BETWEEN 0 AND 8),
+	CONSTRAINT offline_pins_n_check CHECK (n BETWEEN 0 AND 1),
+	CONSTRAINT offline_pins_window_check CHECK (lower < upper),
+	CONSTRAINT offline_pins_lock_id_epoch_code_start_hour_n_key UNIQUE (lock_id, epoch, code, start_hour, n),
+	CONSTRAINT offline_pins_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id),
+	CONSTRAINT offline_pins_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id),
+	CONSTRAINT offline_pins_grant_id_fkey FOREIGN KEY(grant_id) REFERENCES grants (id),
+	CONSTRAINT offline_pins_wish_id_key UNIQUE (wish_id),
+	CONSTRAINT offline_pins_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id)
+);
+
+CREATE INDEX offline_pins_grant_id_idx ON offline_pins (grant_id);
+
+CREATE INDEX offline_pins_holder_id_idx ON offline_pins (holder_id);
 
 CREATE TABLE registrations (
 	id UUID NOT NULL,
@@ -604,6 +752,78 @@ CREATE INDEX registrations_poll_idx ON registrations (poll_at) WHERE poll_at IS 
 
 CREATE INDEX registrations_tenancy_id_idx ON registrations (tenancy_id);
 
+CREATE TABLE slots (
+	id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	number INTEGER NOT NULL,
+	kind VARCHAR NOT NULL,
+	purpose VARCHAR NOT NULL,
+	class VARCHAR NOT NULL,
+	holder_id UUID,
+	grant_id UUID,
+	given_by UUID,
+	wish_id UUID,
+	label VARCHAR DEFAULT '' NOT NULL,
+	epoch INTEGER,
+	lower TIMESTAMP WITH TIME ZONE NOT NULL,
+	upper TIMESTAMP WITH TIME ZONE NOT NULL,
+	state VARCHAR NOT NULL,
+	why VARCHAR,
+	wanted_version BIGINT,
+	asked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	settled_at TIMESTAMP WITH TIME ZONE,
+	verifier BYTEA NOT NULL,
+	digits_sealed BYTEA,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT slots_pkey PRIMARY KEY (id),
+	CONSTRAINT slots_kind_check CHECK (kind IN ('pin', 'card', 'finger')),
+	CONSTRAINT slots_purpose_check CHECK (purpose IN ('own', 'guest', 'backup')),
+	CONSTRAINT slots_class_check CHECK (class IN ('owner', 'staff', 'tenant', 'guest')),
+	CONSTRAINT slots_state_check CHECK (state IN ('unset', 'setting', 'set', 'removing')),
+	CONSTRAINT slots_why_check CHECK (why IN ('wish', 'replaced', 'frozen', 'ended', 'expired')),
+	CONSTRAINT slots_number_check CHECK (number BETWEEN 1 AND 255),
+	CONSTRAINT slots_window_check CHECK (lower < upper),
+	CONSTRAINT slots_verifier_length_check CHECK (octet_length(verifier) = 16),
+	CONSTRAINT slots_digits_check CHECK (digits_sealed IS NULL OR purpose = 'backup'),
+	CONSTRAINT slots_held_check CHECK (purpose = 'backup' OR (holder_id IS NOT NULL AND grant_id IS NOT NULL)),
+	CONSTRAINT slots_wanted_check CHECK (state NOT IN ('setting', 'removing') OR wanted_version IS NOT NULL),
+	CONSTRAINT slots_going_check CHECK ((state IN ('removing', 'unset')) = (why IS NOT NULL)),
+	CONSTRAINT slots_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id),
+	CONSTRAINT slots_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id),
+	CONSTRAINT slots_grant_id_fkey FOREIGN KEY(grant_id) REFERENCES grants (id),
+	CONSTRAINT slots_given_by_fkey FOREIGN KEY(given_by) REFERENCES holders (id),
+	CONSTRAINT slots_wish_id_fkey FOREIGN KEY(wish_id) REFERENCES wishes (id)
+);
+
+CREATE INDEX slots_grant_id_idx ON slots (grant_id);
+
+CREATE INDEX slots_holder_id_idx ON slots (holder_id);
+
+CREATE INDEX slots_lock_id_idx ON slots (lock_id);
+
+CREATE UNIQUE INDEX slots_one_a_place_key ON slots (lock_id, kind, number) WHERE state <> 'unset';
+
+CREATE TABLE captures (
+	id UUID NOT NULL,
+	lock_id UUID NOT NULL,
+	digest BYTEA NOT NULL,
+	report BYTEA NOT NULL,
+	state VARCHAR NOT NULL,
+	code VARCHAR,
+	slot_id UUID,
+	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+	CONSTRAINT captures_pkey PRIMARY KEY (id),
+	CONSTRAINT captures_state_check CHECK (state IN ('new', 'taken', 'refused')),
+	CONSTRAINT captures_code_check CHECK ((state = 'refused') = (code IS NOT NULL)),
+	CONSTRAINT captures_slot_check CHECK ((state = 'taken') = (slot_id IS NOT NULL)),
+	CONSTRAINT captures_digest_length_check CHECK (octet_length(digest) = 32),
+	CONSTRAINT captures_lock_id_fkey FOREIGN KEY(lock_id) REFERENCES locks (id),
+	CONSTRAINT captures_digest_key UNIQUE (digest),
+	CONSTRAINT captures_slot_id_fkey FOREIGN KEY(slot_id) REFERENCES slots (id)
+);
+
+CREATE INDEX captures_new_idx ON captures (lock_id) WHERE state = 'new';
+
 CREATE TABLE case_parts (
 	id UUID NOT NULL,
 	case_id UUID NOT NULL,
@@ -641,7 +861,7 @@ CREATE TABLE commands (
 	fault VARCHAR,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT commands_pkey PRIMARY KEY (id),
-	CONSTRAINT commands_kind_check CHECK (kind IN ('unlock')),
+	CONSTRAINT commands_kind_check CHECK (kind IN ('unlock', 'lock', 'hold_open')),
 	CONSTRAINT commands_state_check CHECK (state IN ('queued', 'sent', 'done', 'refused', 'expired', 'unknown')),
 	CONSTRAINT commands_evidence_check CHECK (state <> 'done' OR evidence IS NOT NULL),
 	CONSTRAINT commands_code_check CHECK (state <> 'refused' OR code IS NOT NULL),

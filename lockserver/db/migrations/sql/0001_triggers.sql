@@ -162,7 +162,8 @@ CREATE TRIGGER keeps BEFORE UPDATE ON houses
 CREATE TRIGGER keeps BEFORE UPDATE ON doors
     FOR EACH ROW EXECUTE FUNCTION keeps('house_id', 'kind');
 CREATE TRIGGER keeps BEFORE UPDATE ON grants
-    FOR EACH ROW EXECUTE FUNCTION keeps('holder_id', 'door_id', 'class', 'tenancy_id', 'epoch');
+    FOR EACH ROW EXECUTE FUNCTION keeps('holder_id', 'door_id', 'class', 'tenancy_id', 'epoch', 'wish_id', 'parent_id',
+        'bundle_id', 'uses', 'guest_key');
 CREATE TRIGGER keeps BEFORE UPDATE ON occupants
     FOR EACH ROW EXECUTE FUNCTION keeps('tenancy_id', 'holder_id', 'is_minor', 'guardian_holder_id');
 CREATE TRIGGER keeps BEFORE UPDATE ON duties
@@ -278,3 +279,102 @@ CREATE TRIGGER only_added BEFORE UPDATE OR DELETE ON ledger
     FOR EACH ROW EXECUTE FUNCTION only_added();
 CREATE TRIGGER only_added BEFORE UPDATE OR DELETE ON wishes
     FOR EACH ROW EXECUTE FUNCTION only_added();
+CREATE TRIGGER only_added BEFORE UPDATE OR DELETE ON wish_terms
+    FOR EACH ROW EXECUTE FUNCTION only_added();
+
+------------------------------------------------------------------------------------- L-05, L-38
+CREATE TRIGGER keeps BEFORE UPDATE ON tenancies
+    FOR EACH ROW EXECUTE FUNCTION keeps('wish_id');
+CREATE TRIGGER keeps BEFORE UPDATE ON entries
+    FOR EACH ROW EXECUTE FUNCTION keeps('lock_id', 'door_id', 'tenancy_id', 'kind', 'class', 'holder_id',
+        'given_by', 'wish_id', 'reason', 'lower', 'upper');
+CREATE TRIGGER keeps BEFORE UPDATE ON notices
+    FOR EACH ROW EXECUTE FUNCTION keeps('holder_id', 'kind', 'about', 'detail', 'at');
+
+-- A wish that grants or ends something is kept only while the phone that signed it lives: the issuer
+-- believes a kept wish later, when that phone may long be gone. (A remote act is judged by its lock too.)
+CREATE FUNCTION wish_by_a_living_phone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM phones p WHERE p.id = NEW.phone_id AND p.holder_id = NEW.holder_id
+            AND p.state = 'active') THEN
+        RAISE EXCEPTION 'a wish by a phone that is not active'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'wish_by_a_living_phone';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER wish_by_a_living_phone BEFORE INSERT ON wishes
+    FOR EACH ROW WHEN (NEW.operation NOT IN ('unlock', 'lock', 'hold_open'))
+    EXECUTE FUNCTION wish_by_a_living_phone();
+
+-- What has ended stays ended: a revoked grant, a revoked credential, an entry.
+CREATE FUNCTION stays_ended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF to_jsonb(OLD) ->> TG_ARGV[0] IS NOT NULL
+        AND to_jsonb(NEW) -> TG_ARGV[0] IS DISTINCT FROM to_jsonb(OLD) -> TG_ARGV[0] THEN
+        RAISE EXCEPTION '% stays ended', TG_TABLE_NAME
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'stays_ended';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER stays_ended BEFORE UPDATE ON grants
+    FOR EACH ROW EXECUTE FUNCTION stays_ended('revoked_at');
+CREATE TRIGGER stays_ended BEFORE UPDATE ON credentials
+    FOR EACH ROW EXECUTE FUNCTION stays_ended('revoked_at');
+CREATE TRIGGER stays_ended BEFORE UPDATE ON entries
+    FOR EACH ROW EXECUTE FUNCTION stays_ended('ended_at');
+
+------------------------------------------------------------------------------------------- L-52
+-- Who lives behind a door is told in the transaction that lets somebody else through it.
+CREATE FUNCTION law_52() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM occupants o WHERE o.tenancy_id = NEW.tenancy_id AND o.holder_id <> NEW.given_by
+        AND NOT EXISTS (SELECT 1 FROM notices n WHERE n.holder_id = o.holder_id AND n.about = NEW.id)) THEN
+        RAISE EXCEPTION 'L-52: somebody who lives there was not told'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'law_52';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER law_52 AFTER INSERT ON entries
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION law_52();
+
+------------------------------------------------------------------------------------------- L-22
+-- Nobody but the lock says that a slot is set, or that it is gone: what it reported last must have
+-- reached the version in which the change stands. What a slot is about is said once.
+CREATE FUNCTION slot_steps() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF (NEW.lock_id, NEW.kind, NEW.purpose, NEW.verifier) IS DISTINCT FROM
+        (OLD.lock_id, OLD.kind, OLD.purpose, OLD.verifier) THEN
+        RAISE EXCEPTION 'a slot keeps its lock, kind, purpose and verifier'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slot_keeps';
+    END IF;
+    IF NEW.state = OLD.state THEN
+        RETURN NEW;
+    END IF;
+    IF (OLD.state, NEW.state) NOT IN (('setting', 'set'), ('setting', 'removing'), ('set', 'removing'),
+        ('removing', 'unset'), ('removing', 'setting'), ('unset', 'setting')) THEN
+        RAISE EXCEPTION 'a slot does not go from % to %', OLD.state, NEW.state
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slot_steps';
+    END IF;
+    IF NEW.state IN ('set', 'unset') AND NOT EXISTS (
+        SELECT 1 FROM lock_status s WHERE s.lock_id = NEW.lock_id AND s.state_number >= OLD.wanted_version) THEN
+        RAISE EXCEPTION 'L-22: the lock has not said so'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slot_said_by_lock';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER slot_steps BEFORE UPDATE ON slots
+    FOR EACH ROW EXECUTE FUNCTION slot_steps();
+
+CREATE FUNCTION slot_begins() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.state <> 'setting' THEN
+        RAISE EXCEPTION 'a slot begins as setting'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'slot_begins';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER slot_begins BEFORE INSERT ON slots
+    FOR EACH ROW EXECUTE FUNCTION slot_begins();
