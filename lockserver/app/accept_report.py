@@ -2,29 +2,24 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import converge_access, send_documents
 from lockserver.app.ingest_journal import Batch, Kept
+from lockserver.app.note_hello import BOLTS, said_by
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.settle_command import conclude, settle_by_hello, settle_by_result
 from lockserver.domain.canonical import unb64url
-from lockserver.domain.lock import Bolt, Lock, LockStatus
-from lockserver.domain.times import whole_seconds
-from lockserver.protocol.bolt import BoltState
+from lockserver.domain.lock import Lock, LockStatus, Via
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.envelope import Envelope, read_signed_report, unseal_report
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.journal import Head
-from lockserver.protocol.reports import Applied, Hello, JournalBatch, Result
-
-Via = Literal["mqtt", "phone"]
+from lockserver.protocol.reports import Applied, Hello, JournalBatch, Result, TimeRequest
 
 TIME_PATIENCE_S = 1.5
 """A time statement that comes later than 2 s after the lock's request attests nothing."""
-_BOLTS: dict[BoltState, Bolt] = {BoltState.LOCKED: "locked", BoltState.UNLOCKED: "unlocked"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +36,19 @@ class Heard:
     time_nonce: bytes | None = None
 
 
-async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via = "mqtt") -> Heard:
-    """Open, verify and take a report of the lock that the topic (or the phone) named.
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Who brought a report: `gateway` is which one, where one did."""
+
+    via: Via = "mqtt"
+    gateway: UUID | None = None
+
+
+ITSELF = Carried()
+
+
+async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, by: Carried = ITSELF) -> Heard:
+    """Open, verify and take a report of the lock that the topic (or its carrier) named.
 
     Raises RemoteError for anything that this lock did not sign, and for a replayed report.
     """
@@ -53,20 +59,22 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via 
     envelope = read_signed_report(evidence, lock_id.bytes, lock.sign_pub)
     report = envelope.report
     if isinstance(report, JournalBatch):
-        return Heard(batch=Batch(lock, envelope.position, report.entries, evidence, via))
+        return Heard(batch=Batch(lock, envelope.position, report.entries, evidence, by.via))
     now = world.clock.now()
-    if isinstance(report, Result) and await _swiftly(world, lock, envelope, evidence, via, now):
+    if isinstance(report, Result) and await _swiftly(world, lock, envelope, evidence, by, now):
         return Heard()
     async with world.transactions.begin() as work:
-        status = _news(await work.lock_states.hold(lock_id), envelope, via, now)
+        status = _news(await work.lock_states.hold(lock_id), envelope, by, now)
         if isinstance(report, Hello):
             status, heard = await _hello(work, lock, status, report, evidence, now)
         elif isinstance(report, Result):
             status, heard = await _result(work, lock, status, report, evidence, now)
         elif isinstance(report, Applied):
             status, heard = await _applied(work, lock, status, report)
-        else:
+        elif isinstance(report, TimeRequest):
             heard = Heard(time_nonce=report.nonce)
+        else:
+            heard = Heard()
         await work.lock_states.save(status)
     if isinstance(report, Hello):
         world.oldest[lock_id] = report.oldest_unacked
@@ -76,11 +84,11 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, via: Via 
 
 
 async def _swiftly(
-    world: Bridging, lock: Lock, envelope: Envelope, evidence: bytes, via: Via, now: datetime
+    world: Bridging, lock: Lock, envelope: Envelope, evidence: bytes, by: Carried, now: datetime
 ) -> bool:
-    """Take a result over MQTT in one statement; False where the long way must look at it."""
+    """Take a result in one statement; False where the long way must look at it."""
     result = envelope.report
-    if via != "mqtt" or not isinstance(result, Result):
+    if by.via == "phone" or not isinstance(result, Result):
         return False
     concluded = conclude(result)
     if concluded is None:
@@ -90,8 +98,11 @@ async def _swiftly(
         last_seen_at=now,
         boot=envelope.position.boot,
         seq=envelope.position.seq,
-        bolt=_BOLTS.get(result.bolt, "unknown"),
+        bolt=BOLTS.get(result.bolt, "unknown"),
         counter=result.counter,
+        connected=by.via == "mqtt",
+        carried_by=by.gateway,
+        carried_at=None if by.gateway is None else now,
     )
     async with world.transactions.steps() as steps:
         return await steps.conclude(said, UUID(bytes=result.command_id), concluded, evidence)
@@ -117,7 +128,7 @@ async def follow_up(world: Bridging, lock_id: UUID, heard: Heard) -> None:
         await converge_access(world, lock_id)
 
 
-def _news(status: LockStatus, envelope: Envelope, via: Via, now: datetime) -> LockStatus:
+def _news(status: LockStatus, envelope: Envelope, by: Carried, now: datetime) -> LockStatus:
     """Return the status with the report's position; raises RemoteError REPLAYED."""
     position = envelope.position
     if not status.is_news(position.boot, position.seq):
@@ -127,7 +138,9 @@ def _news(status: LockStatus, envelope: Envelope, via: Via, now: datetime) -> Lo
         boot=position.boot,
         seq=position.seq,
         last_seen_at=now,
-        connected=status.connected or via == "mqtt",
+        connected=status.connected or by.via == "mqtt",
+        carried_by=by.gateway,
+        carried_at=now if by.gateway is not None else status.carried_at,
     )
 
 
@@ -137,19 +150,7 @@ async def _hello(
     if lock.state == "enrolling" and await work.locks.enter_service(lock.id, now):
         await work.audit.write("role:bridge", "lock_in_service", f"lock:{lock.id}")
     await settle_by_hello(work, lock.id, hello, evidence, now)
-    said = replace(
-        status,
-        bolt=_BOLTS.get(hello.bolt, "unknown"),
-        clock_offset=None if hello.time is None else hello.time - whole_seconds(now),
-        clock_attested=hello.attested,
-        state_number=hello.state_version,
-        revocation_number=hello.list_number,
-        keys_number=hello.key_set_number,
-        epoch=hello.epoch,
-        counter=hello.counter,
-        battery=hello.battery,
-        battery_at=now if hello.battery is not None else status.battery_at,
-    )
+    said = said_by(hello, status, now)
     kept = status.journal_number or 0
     owed = None
     if status.journal_hash is not None and hello.oldest_unacked <= kept <= hello.journal.number:
@@ -164,7 +165,7 @@ async def _result(
     counter = status.counter
     if result.counter is not None:
         counter = max(result.counter, counter or 0)
-    return replace(status, bolt=_BOLTS.get(result.bolt, "unknown"), counter=counter), Heard()
+    return replace(status, bolt=BOLTS.get(result.bolt, "unknown"), counter=counter), Heard()
 
 
 async def _applied(

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from lockserver.app.bridging import Bridging
@@ -17,7 +16,7 @@ from lockserver.app.ports import UnitOfWork
 from lockserver.app.ports.steps import Continued
 from lockserver.app.settle_command import proves_an_act, settle_by_journal
 from lockserver.domain.ids import uuid7
-from lockserver.domain.lock import JournalLine, Lock, LockStatus
+from lockserver.domain.lock import JournalLine, Lock, LockStatus, Via
 from lockserver.domain.times import from_seconds
 from lockserver.protocol.commands import Command as WireCommand
 from lockserver.protocol.commands import CommandKind, JournalAckBody
@@ -41,7 +40,7 @@ class Batch:
     position: Position
     entries: tuple[Entry, ...]
     evidence: bytes
-    via: Literal["mqtt", "phone"] = "mqtt"
+    via: Via = "mqtt"
 
 
 @dataclass(frozen=True, slots=True)

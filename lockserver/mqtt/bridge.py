@@ -17,6 +17,7 @@ from uuid import UUID
 
 import structlog
 
+from lockserver.app.accept_report import Carried
 from lockserver.app.bridging import Bridging
 from lockserver.app.ports import Changes, Random
 from lockserver.mqtt.inbound import Inbound
@@ -95,7 +96,7 @@ class Bridge:
         inbound = self.inbound
         if inbound is None:
             return False
-        heard = await inbound.take(lock_id, payload, via="phone")
+        heard = await inbound.take(lock_id, payload, Carried("phone"))
         return heard is not None
 
     async def _serve(self, ownership: Ownership, ready: Callable[[], None]) -> None:

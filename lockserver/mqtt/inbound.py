@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from lockserver.app.accept_report import Heard, accept_report, follow_up
+from lockserver.app.accept_report import ITSELF, Carried, Heard, accept_report, follow_up
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import ask_hello
 from lockserver.app.ingest_journal import Batch, acknowledge, ingest_journals
@@ -104,10 +104,10 @@ class Inbound:
             await queue.join()
         await self._journals.join()
 
-    async def take(self, lock_id: UUID, payload: bytes, via: str = "mqtt") -> Heard | None:
+    async def take(self, lock_id: UUID, payload: bytes, by: Carried = ITSELF) -> Heard | None:
         """Deal with one report; None for what is no report of this lock's."""
         try:
-            heard = await accept_report(self._world, lock_id, payload, "phone" if via == "phone" else "mqtt")
+            heard = await accept_report(self._world, lock_id, payload, by)
         except RemoteError as error:
             self.tally.drop(error.code.word)
             log.warning("bridge.report_refused", lock=lock_id.hex, reason=error.code.word)

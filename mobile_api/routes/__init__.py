@@ -8,6 +8,7 @@ from fastapi import APIRouter
 def routers() -> Sequence[APIRouter]:
     """Return every noun's routes."""
     from mobile_api.routes import (
+        attempts,
         cases,
         commands,
         health,
@@ -26,6 +27,7 @@ def routers() -> Sequence[APIRouter]:
         phones.router,
         houses.router,
         locks.router,
+        attempts.router,
         commands.router,
         sync.router,
         tenancies.router,

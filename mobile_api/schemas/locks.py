@@ -8,6 +8,13 @@ from pydantic import Field
 from mobile_api.schemas.parts import Bytes, In, Instant, Out, Wish, example, octets
 
 Offer = Annotated[Bytes, Field(min_length=64, max_length=4096)]
+Fault = Annotated[
+    str,
+    Field(
+        pattern=r"^(lock_offline|gateway_busy|lock_busy|jammed|clock_lost|expired|torn|unknown|denied:[a-z_]+)$"
+    ),
+]
+"""What stood in the way: a word of `lockserver.domain.fault`, or `denied:` and the lock's reason."""
 Report = Annotated[Bytes, Field(min_length=82, max_length=32768)]
 
 
@@ -96,6 +103,21 @@ class CommandOut(Out):
     kind: Literal["unlock"]
     state: Literal["queued", "sent", "done", "refused", "expired", "unknown"]
     code: str | None
+    fault: Fault | None
+    via: Literal["mqtt", "gateway"] | None
+    not_after: Instant
+    settled_at: Instant | None
+
+
+class AttemptOut(Out):
+    """One action at the lock, with its result. `done` is only ever the lock's own signed word."""
+
+    id: UUID
+    whose: Literal["mine", "owner", "staff"]
+    kind: str
+    state: Literal["queued", "sent", "done", "refused", "expired", "unknown"]
+    fault: Fault | None
+    via: Literal["mqtt", "gateway"] | None
     not_after: Instant
     settled_at: Instant | None
 

@@ -107,6 +107,16 @@ class Commands(Rows[Command], Protocol):
         """Return and hold these locks' commands that only their own word can settle."""
         ...
 
+    async def attempts(
+        self, lock_id: UUID, reader: UUID, also: Sequence[GrantClass], limit: int
+    ) -> Sequence[tuple[Command, GrantClass]]:
+        """Return the newest commands of the reader and of these classes, with the class of their grant."""
+        ...
+
+    async def note_ways(self, notes: Sequence[tuple[UUID, str | None, str | None]]) -> None:
+        """Write how commands under way went last and what stands in their way: (id, via, fault)."""
+        ...
+
     async def carried_out_or_refused(self, lock_ids: Sequence[UUID], since: datetime) -> Sequence[Command]:
         """Return these locks' commands that are `done` or `refused` and could live until `since` or later."""
         ...

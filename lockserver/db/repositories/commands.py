@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import and_, func, insert, or_, select, text, update
@@ -27,6 +28,12 @@ from lockserver.domain.command import GRACE, Command
 from lockserver.domain.errors import ConflictError, WishUsedError
 from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import ArrivalFiling, IssuedCredential, JournalLine, SpentWish, Verdict
+
+_NOTE: Final = """
+UPDATE commands SET via = n.via, fault = n.fault
+  FROM unnest(%s::uuid[], %s::text[], %s::text[]) AS n (id, via, fault)
+ WHERE commands.id = n.id AND commands.state IN ('queued', 'sent', 'unknown')
+"""
 
 _grants = table_of(GrantRow)
 _phones = table_of(PhoneRow)
@@ -70,6 +77,30 @@ class Commands(Rows[Command]):
             .order_by(table.c.lock_id, table.c.counter)
             .with_for_update()
         )
+
+    async def attempts(
+        self, lock_id: UUID, reader: UUID, also: Sequence[GrantClass], limit: int
+    ) -> Sequence[tuple[Command, GrantClass]]:
+        """Return the newest commands of the reader and of these classes, with the class of their grant."""
+        table = self.table
+        statement = (
+            select(*self.columns(), _grants.c.class_)
+            .join(_grants, _grants.c.id == table.c.grant_id)
+            .where(
+                table.c.lock_id == lock_id,
+                or_(table.c.holder_id == reader, _grants.c.class_.in_(also)),
+            )
+            .order_by(table.c.id.desc())
+            .limit(limit)
+        )
+        with refusals():
+            rows = (await self.connection.execute(statement)).all()
+        return [(Command(*row[:-1]), row[-1]) for row in rows]
+
+    async def note_ways(self, notes: Sequence[tuple[UUID, str | None, str | None]]) -> None:
+        """Write how commands under way went last and what stands in their way: (id, via, fault)."""
+        raw = await driver(self.connection)
+        await raw.execute(_NOTE, [list(column) for column in zip(*notes, strict=True)])
 
     async def carried_out_or_refused(self, lock_ids: Sequence[UUID], since: datetime) -> Sequence[Command]:
         """Return these locks' commands that are `done` or `refused` and could live until `since` or later."""
@@ -177,7 +208,8 @@ class Credentials(Rows[IssuedCredential]):
     async def revoke(self, ids: Sequence[UUID], at: datetime, number: int) -> None:
         """Note that the list of this number names them."""
         table = self.table
-        await self.run(update(table).where(table.c.id.in_(ids)).values(revoked_at=at, revoked_in=number))
+        since = func.coalesce(table.c.revoked_at, at)  # who withdrew it by his wish did so before the list
+        await self.run(update(table).where(table.c.id.in_(ids)).values(revoked_at=since, revoked_in=number))
 
 
 class Verdicts(Rows[Verdict]):

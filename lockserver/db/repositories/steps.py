@@ -109,7 +109,9 @@ RETURNING commands.id, commands.counter, commands.not_after, wishes.raw, credent
 _CONCLUDE: Final = """
 WITH news AS (
        UPDATE lock_status
-          SET boot = %(boot)s, seq = %(seq)s, last_seen_at = %(now)s, connected = true,
+          SET boot = %(boot)s, seq = %(seq)s, last_seen_at = %(now)s,
+              connected = connected OR %(connected)s,
+              carried_by = %(carried_by)s, carried_at = COALESCE(%(carried_at)s, carried_at),
               bolt = %(bolt)s, counter = GREATEST(counter, %(counter)s)
         WHERE lock_id = %(lock)s AND (boot IS NULL OR (boot, seq) < (%(boot)s, %(seq)s))
        RETURNING lock_id),
@@ -264,6 +266,9 @@ class Steps:
             "now": status.last_seen_at,
             "bolt": status.bolt,
             "counter": status.counter,
+            "connected": status.connected,
+            "carried_by": status.carried_by,
+            "carried_at": status.carried_at,
             "id": command_id,
             "id_text": str(command_id),
             "state": conclusion.state,
