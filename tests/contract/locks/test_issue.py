@@ -30,6 +30,9 @@ from tests.support.people import Place, a_place, a_registration, a_tenancy, fres
 pytestmark = pytest.mark.contract
 
 HOUR = timedelta(hours=1)
+FROZEN = (
+    "UPDATE grants SET state = 'frozen', frozen_at = now(), frozen_by = holder_id WHERE class = 'tenant'"
+)
 
 
 @dataclass
@@ -242,7 +245,7 @@ async def listed(issue: Issue) -> tuple[int, list[bytes]]:
     "cause",
     [
         "UPDATE grants SET state = 'revoked', revoked_at = now() WHERE class = 'tenant'",
-        "UPDATE grants SET state = 'frozen' WHERE class = 'tenant'",
+        FROZEN,
         "UPDATE grants SET upper = lower + interval '3 hours' WHERE class = 'tenant'",
         "UPDATE phones SET state = 'revoked', revoked_at = now()",
     ],
@@ -261,7 +264,7 @@ async def test_whatever_ends_a_right_ends_its_key_by_the_list(issue: Issue, caus
 
 async def test_the_list_is_pruned_at_the_keys_own_end(issue: Issue) -> None:
     await keyed(issue)
-    issue.database.execute("UPDATE grants SET state = 'frozen' WHERE class = 'tenant'")
+    issue.database.execute(FROZEN)
     await refresh_access(issue.world, [issue.lock.id])
     issue.clock.move(73 * HOUR)
     async with issue.world.transactions.begin() as work:
