@@ -72,6 +72,8 @@ STATUS: Mapping[str, int] = {
     "invite_invalid": 404,
     "grant_missing": 404,
     "widening_refused": 409,
+    "tenant_protected": 409,
+    "tenancy_lives": 409,
     # locks and commands
     "claim_refused": 422,
     "lock_taken": 409,
@@ -80,6 +82,19 @@ STATUS: Mapping[str, int] = {
     "command_refused": 409,
     "command_expired": 409,
     "step_illegal": 409,
+    # PINs, cards, fingers
+    "pin_length": 422,
+    "pin_weak": 422,
+    "pin_taken": 409,
+    "slots_full": 409,
+    "card_taken": 409,
+    "pin_hour_full": 409,
+    "window_past": 422,
+    "window_wide": 422,
+    "window_far": 422,
+    "key_withheld": 409,
+    "backup_missing": 409,
+    "slot_gone": 409,
     # identity capture
     "consent_missing": 409,
     "case_state": 409,

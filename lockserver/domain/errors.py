@@ -186,6 +186,18 @@ class WideningRefusedError(DomainError):
     code = "widening_refused"
 
 
+class TenantProtectedError(DomainError):
+    """Nobody but the tenant himself takes his way in, nor gives another one to his room (L-45)."""
+
+    code = "tenant_protected"
+
+
+class TenancyLivesError(DomainError):
+    """Somebody lives in this room in that time."""
+
+    code = "tenancy_lives"
+
+
 # ---- locks and commands ------------------------------------------------------------------------
 class ClaimRefusedError(DomainError):
     """The lock's offer, claim code or factory certificate does not hold."""
@@ -221,6 +233,79 @@ class StepIllegalError(DomainError):
     """No legal step leads from this state to that one."""
 
     code = "step_illegal"
+
+
+# ---- PINs, cards, fingers ------------------------------------------------------------------------
+class PinLengthError(DomainError):
+    """A PIN has as many digits as `GET /v1/pin-rules` says, and nothing but digits."""
+
+    code = "pin_length"
+
+
+class PinWeakError(DomainError):
+    """The PIN is among the first that anybody would try; `rule` names the published rule that it breaks."""
+
+    code = "pin_weak"
+
+
+class PinTakenError(DomainError):
+    """This PIN cannot be had at this lock; choose another."""
+
+    code = "pin_taken"
+
+
+class SlotsFullError(DomainError):
+    """The lock holds as many PINs, cards or fingers as it can; remove one first."""
+
+    code = "slots_full"
+
+
+class CardTakenError(DomainError):
+    """This card or finger is enrolled at this lock already."""
+
+    code = "card_taken"
+
+
+class PinHourFullError(DomainError):
+    """Both PINs of this kind and hour are given; choose another hour or another kind."""
+
+    code = "pin_hour_full"
+
+
+class WindowPastError(DomainError):
+    """The window begins in the past; choose a start from this hour on."""
+
+    code = "window_past"
+
+
+class WindowWideError(DomainError):
+    """The window reaches outside what you hold yourself; `from` and `until` say what that is."""
+
+    code = "window_wide"
+
+
+class WindowFarError(DomainError):
+    """The window begins too far ahead; `days` says how far it may."""
+
+    code = "window_far"
+
+
+class KeyWithheldError(DomainError):
+    """This phone may not hold a key for that door; `reason` says why."""
+
+    code = "key_withheld"
+
+
+class BackupMissingError(DomainError):
+    """The lock holds no backup PIN that is still free."""
+
+    code = "backup_missing"
+
+
+class SlotGoneError(DomainError):
+    """This PIN, card or finger is on its way out of the lock, or gone."""
+
+    code = "slot_gone"
 
 
 # ---- identity capture --------------------------------------------------------------------------
