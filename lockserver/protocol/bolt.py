@@ -11,3 +11,11 @@ class BoltState(IntEnum):
     UNLOCKED = 2
     MOVING = 3
     JAMMED = 4
+
+
+class DoorState(IntEnum):
+    """Where the door's leaf is, by its sensor.  ``UNKNOWN``: it says nothing."""
+
+    UNKNOWN = 0
+    CLOSED = 1
+    OPEN = 2

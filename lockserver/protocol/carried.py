@@ -11,6 +11,7 @@ from lockserver.protocol.documents import (
     document_lock,
     read_access_state,
     read_key_set,
+    read_release,
     read_revocation_list,
     read_time,
 )
@@ -26,6 +27,7 @@ class DocumentKind(IntEnum):
     REVOCATION = 2
     TIME = 3
     STATE = 4
+    RELEASE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +121,6 @@ def _read(signed: SignedDocument, key_set: KeySet) -> Document:
         return read_revocation_list(signed.raw, key_set.issuers)
     if signed.kind is DocumentKind.TIME:
         return read_time(signed.raw, key_set.issuers)
+    if signed.kind is DocumentKind.RELEASE:
+        return read_release(signed.raw, key_set.issuers)
     return read_access_state(signed.raw, key_set.issuers)

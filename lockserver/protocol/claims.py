@@ -13,6 +13,7 @@ from lockserver.protocol.errors import Denial, LocalError, RemoteError
 from lockserver.protocol.fields import Fields, as_list, as_octets, as_uint, bad, present
 from lockserver.protocol.limits import (
     ENTRY_LIFE,
+    GATEWAY_LIFE,
     ID,
     MAX_NUMBER,
     MAX_TIME,
@@ -31,7 +32,7 @@ _EPOCH_MINUTE: Final = 3 * 24 * 60
 """1970-01-01 was a Thursday."""
 
 _SUB, _AUD, _EXP, _NBF, _IAT, _CTI, _CNF = 2, 3, 4, 5, 6, 7, 8
-_CAPABILITIES, _CLASS, _EPOCH, _SCHEDULE = -1, -2, -3, -4
+_CAPABILITIES, _CLASS, _EPOCH, _SCHEDULE, _USES = -1, -2, -3, -4, -5
 _COSE_KEY: Final = 1
 _KTY, _CRV, _X, _Y = 1, -1, -2, -3
 _EC2, _P256 = 2, 1
@@ -61,6 +62,7 @@ class HolderClass(IntEnum):
     STAFF = 2
     TENANT = 3
     GUEST = 4
+    GATEWAY = 5  # carries sealed commands and reports; conveys `carry` and nothing else
 
     @property
     def resident(self) -> bool:
@@ -108,7 +110,10 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of one credential.  Times in Unix seconds; window ``[nbf, exp)``."""
+    """The claims of one credential.  Times in Unix seconds; window ``[nbf, exp)``.
+
+    ``uses``: 1 for one opening in its life, None for any number.
+    """
 
     cti: bytes
     subject: bytes
@@ -121,10 +126,13 @@ class Claims:
     holder_class: HolderClass
     epoch: int | None = None
     schedule: Schedule | None = None
+    uses: int | None = None
 
 
 def life_limit(claims: Claims) -> int:
     """Longest life in seconds of a credential of this class and with these capabilities."""
+    if claims.holder_class is HolderClass.GATEWAY:
+        return GATEWAY_LIFE
     limit = TENANT_LIFE if claims.holder_class.resident else OWNER_LIFE
     return min(limit, ENTRY_LIFE) if Capability.ENTRY in claims.capabilities else limit
 
@@ -152,7 +160,6 @@ def window_allows(claims: Claims, now: int) -> bool:
 
 def claims_map(claims: Claims) -> dict[int, object]:
     """The map that is signed."""
-    schedule = claims.schedule
     point = claims.holder_public
     return present(
         {
@@ -166,9 +173,8 @@ def claims_map(claims: Claims) -> dict[int, object]:
             _CAPABILITIES: int(claims.capabilities),
             _CLASS: int(claims.holder_class),
             _EPOCH: claims.epoch,
-            _SCHEDULE: None
-            if schedule is None
-            else [schedule.offset, [part for window in schedule.windows for part in window]],
+            _SCHEDULE: None if claims.schedule is None else schedule_row(claims.schedule),
+            _USES: claims.uses,
         }
     )
 
@@ -187,9 +193,12 @@ def read_claims(value: object) -> Claims:
         capabilities=Capability(fields.uint(_CAPABILITIES, MAX_NUMBER)),
         holder_class=fields.choice(_CLASS, HolderClass),
         epoch=fields.optional_uint(_EPOCH),
-        schedule=_read_schedule(fields.raw(_SCHEDULE)) if fields.has(_SCHEDULE) else None,
+        schedule=read_schedule(fields.raw(_SCHEDULE)) if fields.has(_SCHEDULE) else None,
+        uses=fields.optional_uint(_USES),
     )
     fields.close()
+    if claims.uses not in {None, 1}:
+        raise bad("a credential opens once, or any number of times")
     if not life_allowed(claims):
         raise RemoteError(Denial.LIFE_TOO_LONG, f"{claims.exp - claims.nbf} s")
     return claims
@@ -207,7 +216,13 @@ def _read_cnf(value: object) -> bytes:
     return b"\x04" + as_octets(key[_X], 32, "x") + as_octets(key[_Y], 32, "y")
 
 
-def _read_schedule(value: object) -> Schedule:
+def schedule_row(schedule: Schedule) -> list[object]:
+    """As it is signed: ``[offset, [from, until, from, until, ...]]``."""
+    return [schedule.offset, [part for window in schedule.windows for part in window]]
+
+
+def read_schedule(value: object) -> Schedule:
+    """The reverse of ``schedule_row``.  RemoteError: BAD_FORMAT, TOO_LARGE."""
     offset, minutes = as_list(value, "schedule", length=2)
     if type(offset) is not int or not -MAX_OFFSET <= offset <= MAX_OFFSET:
         raise bad("schedule offset")

@@ -8,7 +8,7 @@ from lockserver.protocol.access import Operation
 from lockserver.protocol.carried import SignedDocument, document_rows, read_document_rows
 from lockserver.protocol.credential import MAX_CREDENTIAL
 from lockserver.protocol.fields import HASH, Fields, bad, present
-from lockserver.protocol.limits import MAX_TIME
+from lockserver.protocol.limits import MAX_CHUNK, MAX_FIRMWARE, MAX_MANIFEST, MAX_TIME
 from lockserver.protocol.wish import MAX_WISH
 
 
@@ -21,6 +21,9 @@ class CommandKind(IntEnum):
     DOCUMENTS = 4
     JOURNAL_ACK = 5
     SAY_HELLO = 6
+    FIRMWARE = 7
+    INVENTORY = 8
+    CAPTURE = 9
 
 
 ACTS: Final = {
@@ -29,6 +32,9 @@ ACTS: Final = {
     CommandKind.HOLD_OPEN: Operation.HOLD_OPEN,
 }
 """Commands that move the bolt: each carries counter, deadline, wish and credential."""
+
+BOUND: Final = frozenset(ACTS) | {CommandKind.CAPTURE}
+"""Commands with a counter and a deadline: what the holder wants now, or never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,36 @@ class HelloBody:
     """Nothing: the lock is asked to say hello."""
 
 
-Body: TypeAlias = ActBody | DocumentsBody | JournalAckBody | HelloBody
+@dataclass(frozen=True, slots=True)
+class FirmwareBody:
+    """A piece of the image that ``manifest`` (LK1-FW) names, from ``offset`` bytes on; None only asks."""
+
+    manifest: bytes
+    offset: int
+    chunk: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryBody:
+    """Nothing: the lock is asked what its keypad and readers really hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureBody:
+    """The holder's wish to enrol a card or finger, and his credential: a card is awaited for 60 s."""
+
+    wish: bytes
+    credential: bytes
+
+
+Body: TypeAlias = (
+    ActBody | DocumentsBody | JournalAckBody | HelloBody | FirmwareBody | InventoryBody | CaptureBody
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``counter`` (ascending per lock) and ``not_after`` (Unix seconds): for acts, and only for those."""
+    """``counter`` (ascending per lock) and ``not_after`` (Unix seconds): for BOUND, and only for those."""
 
     command_id: bytes
     kind: CommandKind
@@ -88,8 +118,10 @@ def command_map(command: Command, lock_id: bytes) -> dict[int, object]:
 
 
 def _body_map(body: Body) -> dict[int, object]:
-    if isinstance(body, ActBody):
+    if isinstance(body, ActBody | CaptureBody):
         return {1: body.wish, 2: body.credential}
+    if isinstance(body, FirmwareBody):
+        return present({1: body.manifest, 2: body.offset, 3: body.chunk})
     if isinstance(body, DocumentsBody):
         return {1: document_rows(body.documents)}
     if isinstance(body, JournalAckBody):
@@ -111,20 +143,32 @@ def read_command(payload: object) -> tuple[bytes, Command]:
     )
     fields.close()
     bound = (command.counter is not None, command.not_after is not None)
-    if bound != (kind in ACTS, kind in ACTS):
-        raise bad("acts, and only acts, have a counter and a deadline")
+    if bound != (kind in BOUND, kind in BOUND):
+        raise bad("acts and captures, and nothing else, have a counter and a deadline")
     return lock_id, command
 
 
 def _read_body(kind: CommandKind, value: object) -> Body:
     fields = Fields(value, kind.name.lower())
     body: Body
-    if kind in ACTS:
-        body = ActBody(fields.octets(1, None, most=MAX_WISH), fields.octets(2, None, most=MAX_CREDENTIAL))
+    if kind in BOUND:
+        wish = fields.octets(1, None, most=MAX_WISH)
+        credential = fields.octets(2, None, most=MAX_CREDENTIAL)
+        body = ActBody(wish, credential) if kind in ACTS else CaptureBody(wish, credential)
     elif kind is CommandKind.DOCUMENTS:
         body = DocumentsBody(read_document_rows(fields.raw(1)))
     elif kind is CommandKind.JOURNAL_ACK:
         body = JournalAckBody(fields.uint(1), fields.octets(2, HASH))
+    elif kind is CommandKind.FIRMWARE:
+        body = FirmwareBody(
+            manifest=fields.octets(1, None, most=MAX_MANIFEST),
+            offset=fields.uint(2, MAX_FIRMWARE),
+            chunk=fields.octets(3, None, most=MAX_CHUNK) if fields.has(3) else None,
+        )
+        if body.chunk == b"":
+            raise bad("an empty chunk is absent")
+    elif kind is CommandKind.INVENTORY:
+        body = InventoryBody()
     else:
         body = HelloBody()
     fields.close()

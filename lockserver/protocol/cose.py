@@ -35,11 +35,12 @@ class Kind(StrEnum):
     RPT = "LK1-RPT"  # report, by the lock
     STATE = "LK1-STATE"  # access state, by the issuer
     KEYS = "LK1-KEYS"  # key set, by the site root
-    FW = "LK1-FW"  # firmware image, by the manufacturer (reserved)
+    FW = "LK1-FW"  # manifest of a firmware image, by the manufacturer
     JRNL = "LK1-JRNL"  # journal entries: prefix of the entry hash, not signed one by one
     ENROL = "LK1-ENROL"  # enrolment of a lock, by the issuer
     OFFER = "LK1-OFFER"  # the lock's offer to be enrolled, by its factory key
     REQ = "LK1-REQ"  # a request to the server, by a phone
+    RELEASE = "LK1-RELEASE"  # release of a lock from its site, by the issuer
 
 
 @dataclass(frozen=True, slots=True)

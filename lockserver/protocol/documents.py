@@ -6,17 +6,20 @@ number at or above refuses an older one (the lock does; these functions only ver
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TypeAlias
 
+from lockserver.protocol.claims import Schedule, read_schedule, schedule_row
 from lockserver.protocol.cose import Kind, sign1, verify1
 from lockserver.protocol.curve import POINT, Signer, keys_by_id, parse_public
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.fields import Fields, as_list, as_octets, as_uint, present, writable
 from lockserver.protocol.limits import (
     ID,
+    MAX_ALL_SLOTS,
+    MAX_AUTO_LOCK,
     MAX_KEYS,
     MAX_REVOKED,
-    MAX_SLOTS,
     MAX_TIME,
     NONCE,
 )
@@ -87,7 +90,9 @@ class AccessState:
 
     ``epoch``: the room's turnover epoch (None: a shared door), which the lock raises to and never
     lowers.  ``occupied``: a tenancy lives here; a False clears the lock's mark only together with an
-    ``epoch`` not below the lock's, so that an old state cannot lay a living tenancy open.
+    ``epoch`` not below the lock's, so that an old state cannot lay a living tenancy open.  ``hold_open``:
+    when a shared door stands open (a room ignores it).  ``auto_lock``: seconds until an unlocked door
+    locks itself, 0 for never, None for the lock's own habit.
     """
 
     lock_id: bytes
@@ -97,9 +102,28 @@ class AccessState:
     iat: int
     pins: tuple[Slot, ...] = ()
     cards: tuple[Slot, ...] = ()
+    fingers: tuple[Slot, ...] = ()
+    hold_open: Schedule | None = None
+    auto_lock: int | None = None
 
 
-Document: TypeAlias = KeySet | RevocationList | TimeStatement | AccessState
+class ReleaseReason(IntEnum):
+    """Why a lock is let go.  Append-only."""
+
+    RELEASED = 1  # its owner lets it go; refused while `occupied`
+    EMERGENCY = 2  # recorded as such by the server; also while `occupied`
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOrder:
+    """The lock forgets its site.  Void RELEASE_LIFE after ``iat``; a lock id is never given again."""
+
+    lock_id: bytes
+    reason: ReleaseReason
+    iat: int
+
+
+Document: TypeAlias = KeySet | RevocationList | TimeStatement | AccessState | ReleaseOrder
 Keys: TypeAlias = Mapping[bytes, bytes]
 """Public keys by kid."""
 
@@ -233,6 +257,9 @@ def sign_access_state(document: AccessState, signer: Signer) -> bytes:
             5: slot_rows(document.pins),
             6: slot_rows(document.cards),
             7: document.iat,
+            8: slot_rows(document.fingers) or None,
+            9: None if document.hold_open is None else schedule_row(document.hold_open),
+            10: document.auto_lock,
         }
     )
     return sign1(Kind.STATE, writable(fields, _access_state), signer)
@@ -250,12 +277,35 @@ def _access_state(payload: object) -> AccessState:
         version=fields.uint(2),
         epoch=fields.optional_uint(3),
         occupied=fields.flag(4),
-        pins=read_slots(fields.list(5, most=MAX_SLOTS)),
-        cards=read_slots(fields.list(6, most=MAX_SLOTS)),
+        pins=read_slots(fields.raw(5)),
+        cards=read_slots(fields.raw(6)),
         iat=fields.time(7),
+        fingers=read_slots(fields.raw(8)) if fields.has(8) else (),
+        hold_open=read_schedule(fields.raw(9)) if fields.has(9) else None,
+        auto_lock=fields.optional_uint(10, MAX_AUTO_LOCK),
     )
     fields.close()
+    if len(document.pins) + len(document.cards) + len(document.fingers) > MAX_ALL_SLOTS:
+        raise RemoteError(Denial.TOO_LARGE, f"more than {MAX_ALL_SLOTS} slots")
     return document
+
+
+def sign_release(order: ReleaseOrder, signer: Signer) -> bytes:
+    """Sign as LK1-RELEASE, by the issuer."""
+    fields: dict[int, object] = {1: order.lock_id, 2: int(order.reason), 3: order.iat}
+    return sign1(Kind.RELEASE, writable(fields, _release), signer)
+
+
+def read_release(data: bytes, keys: Keys) -> ReleaseOrder:
+    """Verify an LK1-RELEASE under the issuer keys; age and occupancy are the lock's to judge."""
+    return _release(verify1(Kind.RELEASE, data, keys).payload)
+
+
+def _release(payload: object) -> ReleaseOrder:
+    fields = Fields(payload, "release")
+    order = ReleaseOrder(fields.id(1), fields.choice(2, ReleaseReason), fields.time(3))
+    fields.close()
+    return order
 
 
 def document_lock(document: Document) -> bytes | None:

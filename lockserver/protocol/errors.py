@@ -52,6 +52,11 @@ class Denial(IntEnum):
     WRONG_NONCE = 38  # a time statement or enrolment for another nonce
     UNSUPPORTED = 39  # a well-formed request that this lock does not serve
     BURNT = 40  # the other side answered 7F: it refused before a credential had verified
+    USED_UP = 41  # a one-time credential or PIN whose opening has been had
+    KEYPAD_LOCKED = 42  # the keypad, or the card or finger reader, rests after failures
+    PIN_UNKNOWN = 43  # nothing held here fits what was keyed, held up or touched
+    BUSY = 44  # the motor's queue is full
+    SLOTS_FULL = 45  # no room for another PIN, card or finger
 
     @property
     def word(self) -> str:
@@ -79,6 +84,8 @@ _AIR = {
     Denial.NOT_ATTESTED: AirCode.TRY_LATER,
     Denial.JAMMED: AirCode.TRY_LATER,
     Denial.BACK_OFF: AirCode.TRY_LATER,
+    Denial.BUSY: AirCode.TRY_LATER,
+    Denial.KEYPAD_LOCKED: AirCode.TRY_LATER,
     Denial.TIMED_OUT: AirCode.TRY_LATER,
     Denial.TORN: AirCode.TRY_LATER,
     Denial.UNKNOWN_CLAIM: AirCode.UPDATE_REQUIRED,

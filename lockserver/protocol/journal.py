@@ -11,6 +11,7 @@ from lockserver.protocol.curve import sha256
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.fields import HASH, as_choice, as_list, as_octets, as_uint, bad
 from lockserver.protocol.limits import ID, MAX_BATCH, MAX_NUMBER, MAX_TIME
+from lockserver.protocol.pin import subject_pin
 from lockserver.protocol.slots import MAX_SLOT
 
 GENESIS: Final = bytes(HASH)
@@ -40,6 +41,11 @@ class What(IntEnum):
     RETIRED = 18
     FIRMWARE_APPLIED = 19
     BATTERY_LOW = 20
+    CAPTURED = 21  # a card or finger was read in to be enrolled
+    CLEARED = 22  # a clear code forgot the offline PINs in use
+    LOCKOUT = 23  # the keypad, or a reader, rests
+    DOOR_HELD = 24  # open for too long
+    FIRMWARE_REFUSED = 25
 
 
 class How(IntEnum):
@@ -53,15 +59,17 @@ class How(IntEnum):
     HANDLE = 5  # inside handle
     CYLINDER = 6
     BUTTON = 7
+    FINGER = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry.
 
-    ``subject``: credential id (16 bytes), PIN or card slot (int), or None.  ``at``: the lock's time in
-    Unix seconds, None while its clock is lost; ``uncertainty`` in seconds.  ``count``: how many alike
-    (coalesced denials), at least 1.
+    ``subject``: credential id (16 bytes), a PIN's, card's or finger's slot (int up to 255), an offline
+    PIN (``pin.offline_subject``, int above 255), or None.  ``at``: the lock's time in Unix seconds, None
+    while its clock is lost; ``uncertainty`` in seconds.  ``count``: how many alike (coalesced denials), at
+    least 1.
     """
 
     number: int
@@ -147,7 +155,10 @@ def _read_subject(value: object) -> bytes | int | None:
     if value is None:
         return None
     if type(value) is int:
-        return as_uint(value, MAX_SLOT, "slot")
+        number = as_uint(value, MAX_NUMBER, "subject")
+        if number > MAX_SLOT:
+            subject_pin(number)
+        return number
     return as_octets(value, ID, "subject")
 
 

@@ -45,9 +45,18 @@ MAX_REVOKED: Final = 128
 """Entries of a revocation list: 128 x 23 bytes plus frame fit one message beside a credential."""
 
 MAX_SLOTS: Final = 24
-"""PINs, and cards, in one access state: 2 x 24 x 42 bytes fit one message."""
+"""Slots of one kind (PINs, cards, fingers) at one lock: bounds what one guess can hit."""
 
-MAX_DOCUMENTS: Final = 4
+MAX_ALL_SLOTS: Final = 48
+"""Slots of all kinds together: 48 x 53 bytes and frame (2.8 KiB) fit M3 beside a credential."""
+
+MAX_ACTIVATIONS: Final = 32
+"""Offline PINs in use that a lock remembers, one-time ones included: 32 x 19 bytes of flash."""
+
+MAX_USED: Final = 64
+"""One-time credentials whose opening was had and that have not expired: 64 x 22 bytes of flash."""
+
+MAX_DOCUMENTS: Final = 5
 """Documents in one message: one of each kind that a lock takes."""
 
 MAX_WINDOWS: Final = 21
@@ -68,6 +77,24 @@ MAX_TEXT: Final = 128
 MAX_CERTIFICATE: Final = 1536
 """A device certificate in DER: ours are about 500 bytes."""
 
+MAX_SHORT_TEXT: Final = 32
+"""Characters of a model or firmware version."""
+
+MAX_FIRMWARE: Final = 1024 * 1024
+"""Bytes of a firmware image: one of two flash banks."""
+
+MAX_MANIFEST: Final = 512
+"""An LK1-FW: about 240 bytes are used."""
+
+MAX_CHUNK: Final = 2048
+"""Bytes of firmware in one command: with manifest, signature and seal it fits a parcel."""
+
+MAX_HEARD: Final = 64
+"""Locks that a gateway names in one frame: it hears the corridor, not the town."""
+
+MAX_CARRIED: Final = 64
+"""Credentials, and door documents, in one gateway frame: 64 x 450 bytes fit an envelope."""
+
 MAX_BOX: Final = 256
 """A small sealed secret inside a document (door seed, broker secret): 65 + 32 + 16 are used."""
 
@@ -84,11 +111,20 @@ OWNER_LIFE: Final = 30 * 86400
 ENTRY_LIFE: Final = 24 * 3600
 """Longest life of a credential with `entry`: consent and emergency are for a day."""
 
+GATEWAY_LIFE: Final = 72 * 3600
+"""Longest life of a gateway's credential: a stolen one is dead in days, and it opens nothing."""
+
+RELEASE_LIFE: Final = 7 * 86400
+"""How long a release stays good: time to walk to an offline lock; one withheld for a year is void."""
+
 HANDSHAKE_SECONDS: Final = 5
 """Longest time between M2 and M3 on the lock's own timer: bounds a relay, frees the only slot."""
 
 BUTTON_SECONDS: Final = 120
 """How long after its button a lock takes an enrolment: time for one look-up over a bad network."""
+
+CAPTURE_SECONDS: Final = 60
+"""How long a lock waits for the card or finger to be enrolled: time to find it in a pocket."""
 
 COMMAND_LIFE: Final = 20
 """Longest `not_after` of a command beyond an issuer-attested time: an unlock must die young."""
@@ -101,3 +137,33 @@ TIME_ROUND_TRIP: Final = 2
 
 REQUEST_SKEW: Final = 300
 """How far a phone-signed request's `issued_at` may be from the server's clock."""
+
+MAX_AUTO_LOCK: Final = 600
+"""Longest auto-lock delay, seconds: longer is to hold the door open, and is asked for as that."""
+
+PIN_DIGITS: Final = 9
+"""Digits of an offline PIN: ceaseless guessing stays far below 0.5 % in 30 days (docs/protocol.md)."""
+
+PIN_LEAST: Final = 7
+"""Fewest digits of a custom PIN, by the same arithmetic; the most are PIN_DIGITS."""
+
+PIN_TWINS: Final = 2
+"""Offline PINs of one epoch, code and start hour (n = 0, 1): two guests may come in one hour."""
+
+FIRST_USE: Final = 86400
+"""How long after its start an offline PIN may be used first: bounds the candidates of a guess."""
+
+USED_PIN_KEPT: Final = 25 * 3600
+"""How long after its start a used one-time PIN is remembered: an hour beyond its last candidacy."""
+
+MAX_HOUR: Final = 2**24 - 1
+"""Start hours since 1970, the year 3883: with code and n it fits one flash word."""
+
+LOCKOUT_AFTER: Final = 5
+"""Failures at a keypad, card or finger reader until it rests: a few slips are human."""
+
+LOCKOUT_PAUSES: Final = (300, 600, 1200, 2400, 3600)
+"""Seconds of rest after that failure, and after each later one; the last goes on: 24 guesses a day."""
+
+LOCKOUT_QUIET: Final = 86400
+"""Seconds without a failure that forget the failures; a success does not."""

@@ -41,6 +41,7 @@ class Box(StrEnum):
     PIN = "pin"  # issuer -> phone; subject: lock id
     UPLOAD = "upload"  # phone -> role verify; subject: case id
     RECORD = "record"  # api, verify -> role relay; subject: client number
+    PIN_SET = "pin_set"  # phone -> issuer: digits of a custom PIN; subject: lock id
 
 
 def box_info(box: Box, subject: bytes) -> bytes:

@@ -1,17 +1,17 @@
-"""PIN and card slots of an access state.
+"""PIN, card and finger slots of an access state.
 
-A slot holds a verifier, never the PIN or the card number: ``HMAC(door seed, "LK1 pin " || digits)``
-or ``HMAC(door seed, "LK1 card" || card id)``, first 16 bytes.  Without the door seed, which only the
-lock and the issuer hold, a carrying phone cannot try PINs against it.
+A slot holds a verifier, never the PIN, the card's UID or the template: ``pin.verifier``.  Without the
+door seed, which only the lock and the issuer hold, a carrying phone cannot try PINs against it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 from lockserver.protocol.claims import HolderClass
 from lockserver.protocol.fields import as_choice, as_list, as_octets, as_uint, bad
-from lockserver.protocol.limits import ID, MAX_NUMBER, MAX_TIME
+from lockserver.protocol.limits import ID, MAX_NUMBER, MAX_SLOTS, MAX_TIME
 
 VERIFIER = 16
 """Bytes of a verifier."""
@@ -20,9 +20,17 @@ MAX_SLOT = 255
 """Highest slot number of a lock's keypad or card reader."""
 
 
+class SlotKind(StrEnum):
+    """What a slot is compared with.  The word stands in its verifier."""
+
+    PIN = "pin"
+    CARD = "card"
+    FINGER = "finger"
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One PIN or card: window ``[nbf, until)`` in Unix seconds; ``epoch`` None at a shared door."""
+    """One PIN, card or finger: window ``[nbf, until)`` in Unix seconds; ``epoch`` None at a shared door."""
 
     slot: int
     verifier: bytes
@@ -41,8 +49,9 @@ def slot_rows(slots: tuple[Slot, ...]) -> list[list[object]]:
     ]
 
 
-def read_slots(rows: Sequence[object]) -> tuple[Slot, ...]:
-    """The reverse of ``slot_rows``; slot numbers ascend."""
+def read_slots(value: object) -> tuple[Slot, ...]:
+    """The reverse of ``slot_rows``: at most MAX_SLOTS, their numbers ascend."""
+    rows = as_list(value, "slots", most=MAX_SLOTS)
     slots = tuple(_read_slot(as_list(row, "slot", length=7)) for row in rows)
     if any(b.slot <= a.slot for a, b in pairwise(slots)):
         raise bad("slots do not ascend")
@@ -51,6 +60,8 @@ def read_slots(rows: Sequence[object]) -> tuple[Slot, ...]:
 
 def _read_slot(row: Sequence[object]) -> Slot:
     number, verifier, subject, nbf, until, holder_class, epoch = row
+    if holder_class == HolderClass.GATEWAY:
+        raise bad("a gateway has no slot")
     return Slot(
         slot=as_uint(number, MAX_SLOT, "slot"),
         verifier=as_octets(verifier, VERIFIER, "verifier"),

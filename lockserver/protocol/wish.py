@@ -32,20 +32,26 @@ class WishOperation(IntEnum):
     UNLOCK = 1  # target: lock
     LOCK = 2  # target: lock
     HOLD_OPEN = 3  # target: lock
-    SHARE = 4  # target: grant or lock; args: to whom
+    SHARE = 4  # target: grant; args: of
     FREEZE = 5  # target: grant
     UNFREEZE = 6  # target: grant
-    REVOKE = 7  # target: grant
-    READ_PIN = 8  # target: lock
-    SET_PIN = 9  # target: lock
+    REVOKE = 7  # target: grant, or an entry that was allowed
+    READ_PIN = 8  # target: lock; args: code, start, or backup
+    SET_PIN = 9  # target: lock; args: pin (a box `pin_set`)
     END_TENANCY = 10  # target: tenancy
-    CONSENT_ENTRY = 11  # target: lock; args: until
+    CONSENT_ENTRY = 11  # target: lock; args: from, until, class, who (optional)
     EMERGENCY_ENTRY = 12  # target: lock; args: reason, until
-    NAME_STAFF = 13  # target: house; args: of
-    NAME_GUEST = 14  # target: grant or lock; args: the key
+    NAME_STAFF = 13  # target: house; args: of, key
+    NAME_GUEST = 14  # target: door; args: of, key
     REMOVE_PHONE = 15  # target: phone
-    SIGN_TENANCY = 16  # target: door; args: of
-    RELEASE_LOCK = 17  # target: lock
+    SIGN_TENANCY = 16  # target: door; args: of, from, until
+    RELEASE_LOCK = 17  # target: lock; args: emergency (its reason), or none
+    CHECK_IDENTITY = 18  # target: case
+    EDIT_GRANT = 19  # target: grant; args: of
+    ENROL_CARD = 20  # target: lock
+    REMOVE_SLOT = 21  # target: slot
+    NAME_GATEWAY = 22  # target: house; args: of
+    RETIRE = 23  # target: lock
 
 
 @dataclass(frozen=True, slots=True)

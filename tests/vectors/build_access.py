@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from lockserver.protocol.access import ClockView, Denied, DoorView, Operation, decide
 from lockserver.protocol.claims import Capability, Claims, HolderClass, Schedule, minute_of_week
 from lockserver.protocol.documents import RevocationList
+from lockserver.protocol.limits import MAX_USED
 from tests.vectors.cast import LOCK_ID, NOW, OTHER_LOCK_ID, claims, octets
 
 LEAP = 1_709_208_000
@@ -110,7 +111,7 @@ def _reason_cases() -> list[Case]:
         Case("journal without it", operation=Operation.READ_JOURNAL),
         Case("journal by the owner", OWNER, Operation.READ_JOURNAL),
         Case("carry opens nothing", c(capabilities=Capability.CARRY)),
-        Case("carry syncs", c(capabilities=Capability.CARRY), Operation.SYNC),
+        Case("carry in a tenant's credential", c(capabilities=Capability.CARRY), Operation.CARRY),
         Case("unknown capability bit", c(capabilities=Capability(1 << 20))),
         Case("owner at an occupied room", OWNER, door=replace(ROOM, occupied=True)),
         Case("owner with entry at an occupied room", ENTRY, door=replace(ROOM, occupied=True)),
@@ -131,9 +132,61 @@ def _reason_cases() -> list[Case]:
     ]
 
 
+ONCE = claims(holder_class=HolderClass.GUEST, uses=1)
+"""One opening."""
+
+CARRIER = claims(cti="gateway", holder_class=HolderClass.GATEWAY, epoch=None, capabilities=Capability.CARRY)
+USED = frozenset({octets("credential", 16)})
+FULL = frozenset(octets(f"used {n}", 16) for n in range(MAX_USED))
+
+
+def _once_cases() -> list[Case]:
+    used, full = replace(ROOM, used=USED), replace(ROOM, used=FULL)
+    return [
+        Case("one-time", ONCE),
+        Case("one-time, holding open", replace(ONCE, capabilities=Capability(3)), Operation.HOLD_OPEN),
+        Case("one-time, epoch above", replace(ONCE, epoch=4)),
+        Case("one-time, locking", ONCE, Operation.LOCK, door=used),
+        Case("one-time, used", ONCE, door=used),
+        Case("one-time, another is used", replace(ONCE, cti=octets("another", 16)), door=used),
+        Case("one-time, as many are remembered as can be", ONCE, door=full),
+        Case("one-time, one of as many as can be remembered", replace(ONCE, cti=min(FULL)), door=full),
+        Case("any number of openings, as many are remembered as can be", door=full),
+        Case("one-time, capturing", ONCE, Operation.CAPTURE),
+        Case("order: occupied before used", replace(OWNER, uses=1), door=replace(used, occupied=True)),
+    ]
+
+
+def _carrier_cases() -> list[Case]:
+    c = claims
+    entry = replace(ENTRY, capabilities=ENTRY.capabilities | Capability.LOCK)
+    occupied = replace(ROOM, occupied=True)
+    both = replace(CARRIER, capabilities=Capability.CARRY | Capability.UNLOCK)
+    return [
+        Case("gateway carries", CARRIER, Operation.CARRY),
+        Case("gateway carries at an occupied room", CARRIER, Operation.CARRY, door=occupied),
+        Case("gateway carries at a gate", CARRIER, Operation.CARRY, door=GATE),
+        Case("gateway unlocks", CARRIER),
+        Case("gateway syncs", CARRIER, Operation.SYNC),
+        Case("gateway captures", CARRIER, Operation.CAPTURE),
+        Case("gateway with unlock carries", both, Operation.CARRY),
+        Case("gateway with unlock unlocks", both),
+        Case("gateway without carry", replace(CARRIER, capabilities=Capability.UNLOCK)),
+        Case("gateway with an epoch", replace(CARRIER, epoch=3), Operation.CARRY),
+        Case("tenant carries", operation=Operation.CARRY),
+        Case("tenant syncs", operation=Operation.SYNC),
+        Case("tenant captures", operation=Operation.CAPTURE, door=occupied),
+        Case("tenant captures with an epoch above", c(epoch=4), Operation.CAPTURE),
+        Case("capturing without unlock", c(capabilities=Capability.LOCK), Operation.CAPTURE),
+        Case("owner captures", OWNER, Operation.CAPTURE),
+        Case("owner captures at an occupied room", OWNER, Operation.CAPTURE, door=occupied),
+        Case("owner with entry captures at an occupied room", entry, Operation.CAPTURE, door=occupied),
+    ]
+
+
 def cases() -> list[Case]:
     """Every case."""
-    return _window_cases() + _schedule_cases() + _reason_cases()
+    return _window_cases() + _schedule_cases() + _reason_cases() + _once_cases() + _carrier_cases()
 
 
 def _claims_json(c: Claims) -> dict[str, object]:
@@ -148,6 +201,7 @@ def _claims_json(c: Claims) -> dict[str, object]:
         "class": int(c.holder_class),
         "epoch": c.epoch,
         "schedule": schedule and {"offset": schedule.offset, "windows": [list(w) for w in schedule.windows]},
+        **({} if c.uses is None else {"uses": c.uses}),
     }
 
 
@@ -162,6 +216,7 @@ def _door_json(door: DoorView) -> dict[str, object]:
         "occupied": door.occupied,
         "revoked": [] if listed is None else [cti.hex() for cti, _ in listed.entries],
         "iat_floor": None if listed is None else listed.iat_floor,
+        **({"used": sorted(cti.hex() for cti in door.used)} if door.used else {}),
     }
 
 
@@ -169,7 +224,8 @@ def _verdict_json(case: Case) -> dict[str, object]:
     verdict = decide(case.claims, case.operation, case.clock, case.door)
     if isinstance(verdict, Denied):
         return {"denied": verdict.denial.word}
-    return {"raise_epoch": verdict.raise_epoch, "occupies": verdict.occupies}
+    uses_up = {"uses_up": True} if verdict.uses_up else {}
+    return {"raise_epoch": verdict.raise_epoch, "occupies": verdict.occupies, **uses_up}
 
 
 def access_vectors() -> object:

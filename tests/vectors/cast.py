@@ -90,6 +90,7 @@ def claims(
     holder_class: HolderClass = HolderClass.TENANT,
     epoch: int | None = 3,
     schedule: Schedule | None = None,
+    uses: int | None = None,
 ) -> Claims:
     """A tenant's claims, but for what is said otherwise."""
     return Claims(
@@ -104,6 +105,7 @@ def claims(
         holder_class=holder_class,
         epoch=epoch,
         schedule=schedule,
+        uses=uses,
     )
 
 
