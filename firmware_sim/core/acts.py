@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from firmware_sim.core.events import MoveBolt
 from lockserver.protocol.access import Operation
@@ -82,6 +82,16 @@ class Intent:
     counter: int | None
 
 
+class Follower(Protocol):
+    """Who must know what became of an act: the auto-lock."""
+
+    def beside(self, act: Act, what: What) -> Record:
+        """What goes into flash beside the act's journal entry."""
+
+    def finished(self, act: Act, what: What) -> None:
+        """The entry is written, and the answer given."""
+
+
 class Acts:
     """The motor's queue of one lock."""
 
@@ -90,8 +100,7 @@ class Acts:
         self._queue: deque[Act] = deque()
         self._moving: Act | None = None
         self._until: int | None = None
-        self._relock_at: int | None = None
-        self._relocking = False
+        self.follower: Follower | None = None
 
     @property
     def full(self) -> bool:
@@ -99,45 +108,39 @@ class Acts:
         return len(self._queue) >= QUEUE
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing moves, and nothing waits to."""
+        return self._moving is None and not self._queue
+
+    @property
     def deadline(self) -> int | None:
-        """When the motor is overdue, or auto-lock is due (milliseconds since boot)."""
-        times = [t for t in (self._until, self._relock_at) if t is not None]
-        return min(times) if times else None
+        """When the motor is overdue (milliseconds since boot)."""
+        return self._until
 
     def begin(self, act: Act) -> None:
         """Do it now, or after what is moving."""
         self._queue.append(act)
         self._next()
 
-    def reported(self, state: BoltState) -> None:
-        """The sensor has spoken."""
-        core = self._core
-        core.bolt = state
+    def reported(self, state: BoltState) -> bool:
+        """The sensor has spoken. Whether an act was under way, which is thereby over."""
+        self._core.bolt = state
         act, self._moving, self._until = self._moving, None, None
         if act is not None:
             self._finish(act, state)
-        elif self._relocking:
-            self._relocking = False
-            what = What.LOCKED if state is BoltState.LOCKED else What.JAMMED
-            core.journal(what, How.SELF)
         self._next()
+        return act is not None
 
     def tick(self) -> None:
-        """Look at the timers."""
-        now = self._core.at.mono
-        if self._until is not None and now >= self._until:
+        """Look at the timer."""
+        if self._until is not None and self._core.at.mono >= self._until:
             self.reported(BoltState.UNKNOWN)
-        if self._relock_at is not None and now >= self._relock_at and self._moving is None:
-            self._relock_at = None
-            self._relocking = True
-            self._move(BoltState.LOCKED)
 
     def _next(self) -> None:
-        if self._moving is not None or self._relocking or not self._queue:
+        if self._moving is not None or not self._queue:
             return
         act = self._queue.popleft()
         self._moving = act
-        self._relock_at = None
         intent = [int(act.operation), int(act.how), act.subject, act.command_id, act.counter]
         held = self._core.held
         numbers = {} if held is None else held.record()
@@ -158,15 +161,18 @@ class Acts:
             what, done = What.TORN, Done(number, torn=True)
         else:
             what, done = What.JAMMED, Done(number, Denial.JAMMED)
+            core.jams += 1
         if core.held is not None and core.now is not None:
             core.held.rtc.seen = core.now
         record = act.settle(done, number) | {INTENT: None}
         if core.held is not None:
             record |= core.held.record()
+        if self.follower is not None:
+            record |= self.follower.beside(act, what)
         core.journal(what, act.how, act.subject, beside=record)
-        if act.operation is Operation.UNLOCK and what is What.UNLOCKED and core.settings.auto_lock:
-            self._relock_at = core.at.mono + core.settings.auto_lock * 1000
         act.answer(done)
+        if self.follower is not None:
+            self.follower.finished(act, what)
 
 
 def interrupted(core: Core) -> Intent | None:

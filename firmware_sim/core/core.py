@@ -10,7 +10,7 @@ from firmware_sim.core.held import Held, Record
 from firmware_sim.core.nonces import TimeNonces
 from firmware_sim.core.ring import Kind, Ring
 from firmware_sim.core.rtc import Moment, Rtc
-from lockserver.protocol.bolt import BoltState
+from lockserver.protocol.bolt import BoltState, DoorState
 from lockserver.protocol.codec import decode, encode
 from lockserver.protocol.curve import Random, private_key
 from lockserver.protocol.envelope import Envelope, Position, seal_report
@@ -33,7 +33,11 @@ class Settings:
     """What the landlord may set at a door."""
 
     auto_lock: int = 5
-    """Seconds after an unlock until the bolt goes back; 0 never."""
+    """Seconds after an unlock until the bolt goes back, where the access state says nothing; 0 never."""
+    door_held: int = 120
+    """Seconds that a door may stand open before that is journalled and the buzzer sounds."""
+    network_enrolment: bool = False
+    """Whether a lock that nobody owns waits at the broker for its enrolment."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,16 @@ class Core:
     bolt: BoltState = BoltState.UNKNOWN
     broker_up: bool = False
     battery: int | None = None
+    battery_at: int | None = None
+    """Milliseconds since boot at which the gauge was read."""
+    door: DoorState = DoorState.UNKNOWN
+    tampered: bool = False
+    jams: int = 0
+    """Movements since boot that ended in a jam."""
+    hello_due: bool = False
+    """Something of the lock's position has changed that its server should hear of soon."""
+    stopped: bool = False
+    """`Reboot` was emitted: nothing more is done by this object."""
     ring: Ring = field(init=False)
     nonces: TimeNonces = field(init=False)
     boot: int = field(init=False)
@@ -91,6 +105,11 @@ class Core:
     def now(self) -> int | None:
         """Unix seconds, or None if the clock is lost."""
         return self.rtc.now(self.at)
+
+    @property
+    def door_open(self) -> bool:
+        """Whether the sensor says that the leaf stands open."""
+        return self.door is DoorState.OPEN
 
     def note_time(self) -> None:
         """Write down once an hour what time it is: a chip that is set back by more will be found out."""
@@ -153,6 +172,10 @@ class Core:
             bolt=self.bolt,
             time_nonce=self.nonces.current(self.at.mono),
             battery=self.battery,
+            door=self.door,
+            tampered=self.tampered,
+            battery_age=None if self.battery_at is None else (self.at.mono - self.battery_at) // 1000,
+            jams=self.jams,
         )
 
     def applied(self, command_id: bytes | None, denials: tuple[Denial, ...]) -> Applied:

@@ -13,25 +13,32 @@ from typing import TYPE_CHECKING, Final
 
 from firmware_sim.core import held as holding
 from firmware_sim.core.acts import INTENT, Acts, interrupted
+from firmware_sim.core.autolock import AutoLock
 from firmware_sim.core.core import Core, Settings
 from firmware_sim.core.enrol import Enrolment
 from firmware_sim.core.events import (
     Advertise,
+    BatteryReading,
     BoltReport,
     BrokerDown,
     BrokerMessage,
     BrokerUp,
     ButtonPressed,
+    CylinderTurned,
+    DoorSensor,
     Effect,
     Event,
+    HandleTurned,
     RadioBroken,
     RadioConnected,
     RadioGone,
     RadioMessage,
     SenseBolt,
+    TamperSensor,
     Tick,
 )
 from firmware_sim.core.identity import FactoryIdentity, Identity, load_identity
+from firmware_sim.core.mechanics import Mechanics
 from firmware_sim.core.server import Server
 from firmware_sim.core.sessions import Sessions
 from lockserver.protocol import gatt
@@ -65,6 +72,8 @@ class Lock:
         if identity is not None:
             core.held = holding.load(flash, identity)
         self._acts = Acts(core)
+        self._autolock = self._acts.follower = AutoLock(core, self._acts)
+        self._mechanics = Mechanics(core, self._autolock)
         self._server = Server(core, self._acts)
         self._enrolment = Enrolment(core)
         self._sessions = Sessions(core, self._acts, self._server, self._enrolment)
@@ -97,7 +106,14 @@ class Lock:
 
     def deadline(self) -> int | None:
         """Milliseconds since boot by which to send a `Tick`, or None."""
-        parts = (self._acts, self._server, self._enrolment, self._sessions)
+        parts = (
+            self._acts,
+            self._autolock,
+            self._mechanics,
+            self._server,
+            self._enrolment,
+            self._sessions,
+        )
         times = [self._flush_at, *(t for p in parts if (t := p.deadline) is not None)]
         return min(times)
 
@@ -118,14 +134,35 @@ class Lock:
             case BrokerMessage(data, retained):
                 self._server.message(data, retained=retained)
             case BoltReport(state):
-                self._acts.reported(state)
+                if not self._acts.reported(state):
+                    self._autolock.sensed(state)
             case ButtonPressed():
                 self._enrolment.pressed()
+            case DoorSensor() | TamperSensor() | HandleTurned() | CylinderTurned() | BatteryReading():
+                self._sensed(event)
             case Tick():
+                pass
+
+    def _sensed(self, event: Event) -> None:
+        """What nobody asked for: hands and sensors."""
+        match event:
+            case DoorSensor(is_open):
+                self._mechanics.door(is_open=is_open)
+            case TamperSensor(is_open):
+                self._mechanics.tamper(is_open=is_open)
+            case HandleTurned():
+                self._mechanics.handle()
+            case CylinderTurned(locked):
+                self._mechanics.cylinder(locked=locked)
+            case BatteryReading(percent):
+                self._mechanics.battery(percent)
+            case _:
                 pass
 
     def _timers(self) -> None:
         self._acts.tick()
+        self._autolock.tick()
+        self._mechanics.tick()
         self._server.tick()
         self._enrolment.tick()
         self._sessions.tick()
@@ -161,7 +198,3 @@ class Lock:
     def held(self) -> holding.Held | None:
         """What the lock holds about its door, to be read."""
         return self._core.held
-
-    def set_battery(self, percent: int | None) -> None:
-        """What the battery gauge says, or None if it says nothing."""
-        self._core.battery = percent

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 
 from firmware_sim.core.core import Settings
 from firmware_sim.core.events import (
+    BatteryReading,
     BoltReport,
+    CylinderTurned,
+    DoorSensor,
     Effect,
     Event,
+    HandleTurned,
     MoveBolt,
     Publish,
     RadioClose,
     RadioSend,
+    Reboot,
     SenseBolt,
+    TamperSensor,
     Tick,
 )
 from firmware_sim.core.flash import Flash, PowerCutError
@@ -85,10 +91,17 @@ class Door:
 
     state: BoltState = BoltState.LOCKED
     moves: list[BoltState] = field(default_factory=list)
+    tries: int = 0
+    """How often the motor drew current, jammed or not."""
     jammed: bool = False
+    leaf_open: bool | None = None
+    """None: this door has no sensor."""
+    case_open: bool = False
+    battery: int | None = None
 
     def move(self, to: BoltState) -> BoltState:
         """Drive the bolt; what the sensor says then."""
+        self.tries += 1
         if self.jammed:
             return BoltState.JAMMED
         self.moves.append(to)
@@ -174,6 +187,39 @@ class MemoryLock:
             self.lock = None
             return
         self.feed(Tick())
+        if self.door.leaf_open is not None:
+            self.feed(DoorSensor(self.door.leaf_open))
+        if self.door.case_open:
+            self.feed(TamperSensor(open=True))
+        if self.door.battery is not None:
+            self.feed(BatteryReading(self.door.battery))
+
+    # ---- hands at the door, and what its sensors notice
+
+    def swing(self, *, is_open: bool) -> None:
+        """Somebody opens the leaf, or closes it."""
+        self.door.leaf_open = is_open
+        self.feed(DoorSensor(is_open))
+
+    def handle(self) -> None:
+        """Somebody leaves: the handle draws the bolt, power or no power."""
+        self.door.state = BoltState.UNLOCKED
+        self.feed(HandleTurned())
+
+    def cylinder(self, *, locked: bool) -> None:
+        """Somebody turns the mechanical key."""
+        self.door.state = BoltState.LOCKED if locked else BoltState.UNLOCKED
+        self.feed(CylinderTurned(locked))
+
+    def tamper(self, *, is_open: bool) -> None:
+        """Somebody opens the case, or closes it."""
+        self.door.case_open = is_open
+        self.feed(TamperSensor(is_open))
+
+    def gauge(self, percent: int | None) -> None:
+        """The battery gauge is read."""
+        self.door.battery = percent
+        self.feed(BatteryReading(percent))
 
     def power_off(self) -> None:
         """Pull the plug between two events."""
@@ -186,6 +232,10 @@ class MemoryLock:
             try:
                 effects = self.lock.step(todo.pop(0), self.clocks.now())
                 for effect in effects:
+                    if isinstance(effect, Reboot):
+                        self.effects.append(effect)
+                        self.power_on()
+                        return
                     todo += self._carry_out(effect)
             except PowerCutError:
                 self.lock = None

@@ -27,6 +27,8 @@ from lockserver.protocol.documents import (
     AccessState,
     DoorDocument,
     KeySet,
+    ReleaseOrder,
+    ReleaseReason,
     RevocationList,
     TimeStatement,
     Trust,
@@ -34,6 +36,7 @@ from lockserver.protocol.documents import (
     sign_access_state,
     sign_door,
     sign_key_set,
+    sign_release,
     sign_revocation_list,
     sign_time,
 )
@@ -192,10 +195,22 @@ class Site:
         return SignedDocument(DocumentKind.REVOCATION, sign_revocation_list(document, self.issuer))
 
     def state(
-        self, lock: Enrolled, *, version: int, epoch: int | None = 0, occupied: bool = False
+        self,
+        lock: Enrolled,
+        *,
+        version: int,
+        epoch: int | None = 0,
+        occupied: bool = False,
+        **fields: object,
     ) -> SignedDocument:
-        document = AccessState(lock.lock_id, version, epoch, occupied, self.now)
+        document = AccessState(lock.lock_id, version, epoch, occupied, self.now, **fields)  # type: ignore[arg-type]
         return SignedDocument(DocumentKind.STATE, sign_access_state(document, self.issuer))
+
+    def release(
+        self, lock: Enrolled, reason: ReleaseReason = ReleaseReason.RELEASED, *, iat: int | None = None
+    ) -> SignedDocument:
+        order = ReleaseOrder(lock.lock_id, reason, self.now if iat is None else iat)
+        return SignedDocument(DocumentKind.RELEASE, sign_release(order, self.issuer))
 
     def time(self, lock: Enrolled, nonce: bytes, *, now: int | None = None) -> SignedDocument:
         statement = TimeStatement(self.now if now is None else now, nonce, lock.lock_id)

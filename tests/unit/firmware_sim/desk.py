@@ -15,12 +15,13 @@ from firmware_sim.core.events import (
 )
 from firmware_sim.links.memory import MemoryLock
 from lockserver.protocol.access import Operation
+from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.carried import SignedDocument
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.enrolment import DoorKind
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.handshake import REFUSAL, Answer, PhoneHandshake
-from lockserver.protocol.journal import What
+from lockserver.protocol.journal import Entry, What
 from lockserver.protocol.reports import Hello, Report, Result, TimeRequest
 from tests.support.site import T0, Enrolled, Holder, Site, ask_claim, burn, claim_offer, source
 
@@ -135,6 +136,17 @@ class Desk:
     def denials(self) -> list[Denial]:
         assert self.lock.lock is not None
         return [e.denial for e in self.lock.lock.journal.held if e.denial is not None]
+
+    def entries(self, *whats: What) -> list[Entry]:
+        """Journal entries of these kinds, in order."""
+        assert self.lock.lock is not None
+        return [e for e in self.lock.lock.journal.held if e.what in whats]
+
+    @property
+    def bolt(self) -> BoltState:
+        """What the lock says of its bolt."""
+        assert self.lock.lock is not None
+        return self.lock.lock.bolt
 
     @property
     def openings(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from firmware_sim.core.core import Settings
 from firmware_sim.core.events import ButtonPressed, RadioConnected, RadioMessage
 from firmware_sim.links.memory import MemoryLock
 from lockserver.protocol.bolt import BoltState
@@ -108,20 +107,6 @@ def test_a_jammed_bolt_is_not_called_open() -> None:
     assert (answer.code, answer.bolt) == (AirCode.TRY_LATER, BoltState.JAMMED)
     assert desk.journalled(What.UNLOCKED) == 0
     assert desk.journalled(What.JAMMED) == 1
-
-
-def test_the_bolt_goes_back_by_itself_and_a_reboot_moves_nothing() -> None:
-    desk = Desk(settings=Settings(auto_lock=5))
-    tenant = desk.site.holder()
-    desk.open(tenant, desk.site.credential(desk.enrolled, tenant))
-    desk.wait(6)
-    assert desk.lock.door.moves == [BoltState.UNLOCKED, BoltState.LOCKED]
-    desk.open(tenant, desk.site.credential(desk.enrolled, tenant))
-    desk.lock.power_on()
-    desk.wait(30)
-    assert desk.lock.door.moves == [BoltState.UNLOCKED, BoltState.LOCKED, BoltState.UNLOCKED]
-    assert desk.lock.lock is not None
-    assert desk.lock.lock.bolt is BoltState.UNLOCKED, "it looked, and says what it saw"
 
 
 def test_no_button_no_offer_and_a_photographed_code_claims_nothing() -> None:
