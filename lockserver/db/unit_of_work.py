@@ -25,6 +25,7 @@ from lockserver.db.repositories.locks import LockDocuments, Locks, LockStates, S
 from lockserver.db.repositories.people import Accounts, Holders, Phones, Sessions
 from lockserver.db.repositories.platform import Audit, Idempotency, Outbox
 from lockserver.db.repositories.rows import refusals
+from lockserver.db.repositories.slots import Captures, Findings, GivenPins, Slots
 from lockserver.db.repositories.steps import Steps
 from lockserver.db.repositories.tenancies import Duties, Grants, Tenancies
 
@@ -167,6 +168,26 @@ class PostgresUnitOfWork:
     def audit(self) -> Audit:
         """The server's own log."""
         return Audit(self.connection)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """PINs, cards and fingers at locks."""
+        return Slots(self.connection)
+
+    @cached_property
+    def given_pins(self) -> GivenPins:
+        """Algorithmic PINs that were read out."""
+        return GivenPins(self.connection)
+
+    @cached_property
+    def captures(self) -> Captures:
+        """What locks captured."""
+        return Captures(self.connection)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What locks hold otherwise than they should."""
+        return Findings(self.connection)
 
     async def notify(self, channel: Channel, payload: str) -> None:
         """Tell listeners when, and only if, this transaction commits."""

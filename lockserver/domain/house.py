@@ -28,7 +28,11 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A gate (shared: no turnover epoch, no capacity) or a room."""
+    """A gate (shared: no turnover epoch, no capacity) or a room.
+
+    `hold_open`: weekly windows in which a gate stands open, as a grant's schedule. `auto_lock`: seconds after which
+    the lock locks by itself, 0 for never, None for the lock's own habit.
+    """
 
     id: UUID
     house_id: UUID
@@ -36,3 +40,5 @@ class Door:
     name: str
     capacity: int | None
     epoch: int | None
+    hold_open: dict[str, object] | None = None
+    auto_lock: int | None = None

@@ -43,6 +43,10 @@ class Locks(Rows[Lock], Protocol):
         """Write what only issuer (and for the hash, bridge) may read; the seed is sealed."""
         ...
 
+    async def seed(self, lock_id: UUID) -> bytes | None:
+        """Return the door seed, sealed; only the issuer may ask."""
+        ...
+
     async def for_broker(self, lock_id: UUID) -> BrokerIdentity | None:
         """Return what is needed to judge a connection at the broker."""
         ...

@@ -31,6 +31,7 @@ from lockserver.app.ports.rows import (
     Sessions,
     Tenancies,
 )
+from lockserver.app.ports.slots import Captures, Findings, GivenPins, Slots
 from lockserver.app.ports.steps import Steps
 
 
@@ -88,6 +89,14 @@ class UnitOfWork(Protocol):
     def ledger(self) -> Ledger: ...  # noqa: D102
     @property
     def outbox(self) -> Outbox: ...  # noqa: D102
+    @property
+    def slots(self) -> Slots: ...  # noqa: D102
+    @property
+    def given_pins(self) -> GivenPins: ...  # noqa: D102
+    @property
+    def captures(self) -> Captures: ...  # noqa: D102
+    @property
+    def findings(self) -> Findings: ...  # noqa: D102
     @property
     def idempotency(self) -> Idempotency: ...  # noqa: D102
     @property

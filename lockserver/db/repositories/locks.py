@@ -107,6 +107,13 @@ class Locks(Rows[Lock]):
             .values(broker_secret_hash=broker_secret_hash, seed_sealed=seed)
         )
 
+    async def seed(self, lock_id: UUID) -> bytes | None:
+        """Return the door seed, sealed; only the issuer may ask."""
+        found: bytes | None = await self.scalar(
+            select(self.table.c.seed_sealed).where(self.table.c.id == lock_id)
+        )
+        return found
+
     async def for_broker(self, lock_id: UUID) -> BrokerIdentity | None:
         """Return what is needed to judge a connection at the broker."""
         names = [field.name for field in fields(BrokerIdentity)]
