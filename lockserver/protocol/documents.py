@@ -65,13 +65,17 @@ class TimeStatement:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The site's keys, as points; the first is the current one.  Signed by the site root."""
+    """The site's keys, as points; the first is the current one.  Signed by the site root.
+
+    ``pins_key``: the issuer's ECDH key, to which phones seal the PINs that people choose (box `pin_set`).
+    """
 
     number: int
     issuer_keys: tuple[bytes, ...]
     command_keys: tuple[bytes, ...]
     report_key: bytes
     iat: int
+    pins_key: bytes | None = None
 
     @property
     def issuers(self) -> dict[bytes, bytes]:
@@ -208,13 +212,16 @@ def _time(payload: object) -> TimeStatement:
 
 def sign_key_set(document: KeySet, signer: Signer) -> bytes:
     """Sign as LK1-KEYS, by the site root."""
-    fields: dict[int, object] = {
-        1: document.number,
-        2: list(document.issuer_keys),
-        3: list(document.command_keys),
-        4: document.report_key,
-        5: document.iat,
-    }
+    fields = present(
+        {
+            1: document.number,
+            2: list(document.issuer_keys),
+            3: list(document.command_keys),
+            4: document.report_key,
+            5: document.iat,
+            6: document.pins_key,
+        }
+    )
     return sign1(Kind.KEYS, writable(fields, _key_set), signer)
 
 
@@ -231,9 +238,12 @@ def _key_set(payload: object) -> KeySet:
         command_keys=_points(fields.list(3, most=MAX_KEYS)),
         report_key=fields.octets(4, POINT),
         iat=fields.time(5),
+        pins_key=fields.octets(6, POINT) if fields.has(6) else None,
     )
     fields.close()
     parse_public(document.report_key)
+    if document.pins_key is not None:
+        parse_public(document.pins_key)
     if not document.issuer_keys or not document.command_keys:
         raise RemoteError(Denial.BAD_FORMAT, "a key set without keys")
     return document
