@@ -30,8 +30,10 @@ UNREAD: Final[list[str]] = []
 """Laws of the schema that the memory does not keep yet."""
 
 _TRIGGER: Final = re.compile(
-    r"CREATE (CONSTRAINT )?TRIGGER (\w+)\s+(?:BEFORE|AFTER) ([A-Z a-z_,]+?) ON (\w+)\s+"
-    r"(?:DEFERRABLE INITIALLY DEFERRED\s+)?FOR EACH (ROW|STATEMENT)\s+EXECUTE FUNCTION (\w+)\(([^)]*)\)"
+    r"CREATE (?P<deferred>CONSTRAINT )?TRIGGER (?P<name>\w+)\s+(?:BEFORE|AFTER) (?P<events>[A-Za-z_, ]+?)"
+    r"\s+ON (?P<table>\w+)\s+(?:DEFERRABLE INITIALLY DEFERRED\s+)?FOR EACH (?P<each>ROW|STATEMENT)\s+"
+    r"(?:WHEN \((?P<when>.*?)\)\s+)?EXECUTE FUNCTION (?P<function>\w+)\((?P<args>[^)]*)\)",
+    re.DOTALL,
 )
 
 
@@ -90,9 +92,8 @@ class Laws:
     """The exclusion rule, where there is one: whether two rows may stand beside each other."""
     apart_name: str = ""
     before: list[triggers.Trigger] = field(default_factory=list)
-    judged: bool = False
-    """Whether L-23 is judged at the commit of a change to it."""
-    only_added: bool = False
+    judged: list[str] = field(default_factory=list)
+    """Laws that are judged at the commit of a change to it, by their functions' names."""
 
     def key_of(self, row: Row) -> Key:
         """Return a row's primary key."""
@@ -223,28 +224,42 @@ def _laws(table: Table) -> Laws:
 
 
 def _attach(tables: dict[str, Laws]) -> None:
-    """Hang the migration's triggers on the tables."""
+    """Hang the migration's triggers on the tables. One that looks only at a DELETE judges nothing here."""
     folder = files("lockserver.db.migrations") / "sql"
     source = "\n".join(one.read_text() for one in folder.iterdir() if one.name.endswith("triggers.sql"))
-    for deferred, name, when, table, each, function, args in _TRIGGER.findall(source):
-        if each == "STATEMENT" or (function == "only_added" and "UPDATE" not in when):
-            continue
-        if deferred and function in triggers.AT_COMMIT:
-            tables[table].judged = True
-        elif function == "only_added":
-            tables[table].only_added = True
-        elif function in triggers.BEFORE and not deferred:
-            names = tuple(word.strip().strip("'") for word in args.split(",") if word.strip())
-            names = tuple("class_" if word == "class" else word for word in names)
-            on_insert = "INSERT" in when
-            tables[table].before.append(triggers.Trigger(name, triggers.BEFORE[function], names, on_insert))
-        else:
-            UNREAD.append(f"{name} on {table}: {function}")
-    made = len(re.findall(r"^CREATE (?:CONSTRAINT )?TRIGGER", source, re.MULTILINE))
-    if made != len(_TRIGGER.findall(source)):
+    found = list(_TRIGGER.finditer(source))
+    if len(found) != len(re.findall(r"^CREATE (?:CONSTRAINT )?TRIGGER", source, re.MULTILINE)):
         UNREAD.append("a trigger whose statement could not be read")
+    for made in found:
+        events = frozenset(re.findall(r"INSERT|UPDATE", made["events"]))
+        if made["each"] == "ROW" and events:
+            _hang(tables[made["table"]], made, events)
     for laws in tables.values():
         laws.before.sort(key=lambda trigger: trigger.name)
+
+
+def _hang(laws: Laws, made: re.Match[str], events: frozenset[str]) -> None:
+    function = made["function"]
+    if made["deferred"]:
+        if function in triggers.AT_COMMIT and not made["when"]:
+            laws.judged.append(function)
+        else:
+            UNREAD.append(f"{made['name']} on {laws.name}: {function}")
+        return
+    when = None
+    if made["when"]:
+        try:
+            when = read(made["when"].replace("NEW.", ""), {name.rstrip("_"): name for name in laws.columns})
+        except UnreadError as unread:
+            UNREAD.append(f"{made['name']} on {laws.name}: {made['when']} ({unread})")
+            return
+    names = tuple(word.strip().strip("'") for word in made["args"].split(",") if word.strip())
+    names = tuple(next(key for key in laws.columns if name in (key, key.rstrip("_"))) for name in names)
+    judge = triggers.BEFORE.get(function)
+    if judge is None:
+        UNREAD.append(f"{made['name']} on {laws.name}: {function}")
+    else:
+        laws.before.append(triggers.Trigger(made["name"], judge, names, events, when))
 
 
 TABLES: Final[dict[str, Laws]] = {table.name: _laws(table) for table in metadata.sorted_tables}

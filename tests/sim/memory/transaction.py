@@ -48,7 +48,7 @@ class Transaction:
         self.notices: list[tuple[Channel, str]] = []
         self.waits_for: set[int] = set()
         self._held: set[tuple[str, Key]] = set()
-        self._judged: dict[UUID, None] = {}
+        self._judged: dict[tuple[str, UUID], None] = {}
         store.open[self.id] = self
 
     # ---- looking
@@ -145,8 +145,7 @@ class Transaction:
         laws = TABLES[table]
         row = laws.filled(values, self.began)
         for trigger in laws.before:
-            if trigger.on_insert:
-                trigger.judge(None, row, trigger.args, self.role)
+            trigger.judges(self, None, row)
         self._check(laws, row)
         key = laws.key_of(row)
         taken = await self._taken(laws, _NOBODY, None, row)
@@ -179,10 +178,8 @@ class Transaction:
         laws = TABLES[table]
         changed = changes(before) if callable(changes) else changes
         row = laws.stored({**before, **changed})
-        if laws.only_added:
-            raise triggers.refuse("only_added")
         for trigger in laws.before:
-            trigger.judge(before, row, trigger.args, self.role)
+            trigger.judges(self, before, row)
         self._check(laws, row)
         if any(before[n] != row[n] for rule in laws.unique if rule.where is None for n in rule.columns):
             await self.hold(table, key, UPDATE)
@@ -276,8 +273,9 @@ class Transaction:
             await self.hold(reference.table, named, KEY_SHARE)
 
     def _judge_later(self, table: str, row: Row) -> None:
-        if TABLES[table].judged:
-            self._judged[row["id" if table == "tenancies" else "tenancy_id"]] = None
+        for law in TABLES[table].judged:
+            of_row, _ = triggers.AT_COMMIT[law]
+            self._judged[law, of_row(table, row)] = None
 
     # ---- ending
 
@@ -287,10 +285,9 @@ class Transaction:
             self.end()
             return
         await self.store.boundary("commit")
-        for tenancy in self._judged:
-            if self.row("tenancies", tenancy) is not None:
-                await self.hold("tenancies", tenancy)
-            triggers.judge_tenancy(self, tenancy)
+        for law, judged in self._judged:
+            _, judge = triggers.AT_COMMIT[law]
+            await judge(self, judged)
         for table, rows in self.writes.items():
             kept = self.store.tables[table]
             for key, row in rows.items():
