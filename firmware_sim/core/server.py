@@ -40,12 +40,16 @@ if TYPE_CHECKING:
 
 #: Commands that may wait for the clock to be attested.
 WAITING: Final = 4
-#: Journal entries sent and not yet acknowledged: four reports in flight.
-IN_FLIGHT: Final = 4 * MAX_BATCH
+#: Journal reports sent and not yet acknowledged.
+REPORTS: Final = 4
 #: Milliseconds without an acknowledgement until entries are sent again; doubles up to the second.
 RESEND_MS: Final = (5_000, 60_000)
 #: Milliseconds between questions for the time when nobody waits for it.
 ASK_MS: Final = 10_000
+#: Journal entries in one parcel (4 KiB, less envelope and seal).
+PARCEL_ENTRIES: Final = 36
+#: Milliseconds between hellos that nobody asked for: a rattling door is no flood.
+HELLO_MS: Final = 5_000
 
 
 @dataclass(slots=True)
@@ -69,6 +73,8 @@ class Server:
         self._resend_at: int | None = None
         self._resend_ms = RESEND_MS[0]
         self._ask_at = 0
+        self._hello_at = 0
+        self._carriers: dict[int, Reply] = {}
 
     # ---- the connection
 
@@ -76,33 +82,62 @@ class Server:
         """The broker is there: say where we stand, and what was not yet heard."""
         core = self._core
         core.broker_up = core.held is not None
-        if core.held is None:
-            return
-        self._sent = core.held.acknowledged
-        self.publish(core.hello())
-        for result in self._results.since(core.held.acknowledged):
-            self.publish(result)
-        self._ask_at = core.at.mono
-        self.pump()
+        if core.held is not None:
+            self._position(core.held, self.publish)
+            self._journal_anew(core.held)
 
     def down(self) -> None:
-        """The broker is gone. Nothing is lost: the journal waits."""
+        """The broker is gone. Nothing is lost: the journal waits, or goes by a gateway."""
         self._core.broker_up = False
         self._resend_at = None
 
+    def carried(self, connection: int, say: Reply) -> None:
+        """A gateway carries for us from now on: all that would go to the broker, where there is none."""
+        held = self._core.held
+        if held is None:
+            return
+        self._carriers[connection] = say
+        self._position(held, say)
+        if not self._core.broker_up:
+            self._journal_anew(held)
+
+    def put_down(self, connection: int) -> None:
+        """A gateway carries no more."""
+        if self._carriers.pop(connection, None) is not None and not self._linked:
+            self._resend_at = None
+
+    @property
+    def _linked(self) -> bool:
+        return self._core.broker_up or bool(self._carriers)
+
+    def _position(self, held: Held, say: Reply) -> None:
+        say(self._core.hello())
+        for result in self._results.since(held.acknowledged):
+            say(result)
+
+    def _journal_anew(self, held: Held) -> None:
+        """What was on its way may be lost: all that is not acknowledged goes again."""
+        self._sent = held.acknowledged
+        self._ask_at = self._core.at.mono
+        self.pump()
+
     def publish(self, report: Report) -> None:
-        """Report over the broker, if there is one."""
+        """Report over the broker, or by the gateway that came last; else nobody hears it now."""
         if self._core.broker_up:
             self._core.emit(Publish(self._core.seal(report)))
+        elif self._carriers:
+            self._carriers[next(reversed(self._carriers))](report)
 
     @property
     def deadline(self) -> int | None:
         """Milliseconds since boot at which to look again."""
         times = [w.until for w in self._waiting]
-        if self._core.broker_up:
+        if self._linked:
             times.append(self._ask_at)
             if self._resend_at is not None:
                 times.append(self._resend_at)
+            if self._core.hello_due:
+                times.append(self._hello_at)
         return min(times) if times else None
 
     def tick(self) -> None:
@@ -120,15 +155,20 @@ class Server:
     def pump(self) -> None:
         """Send what is new in the journal, and ask for the time when ours grows old."""
         core = self._core
-        if not core.broker_up or core.held is None:
+        if not self._linked or core.held is None:
             return
+        if core.hello_due and core.at.mono >= self._hello_at:
+            core.hello_due = False
+            self._hello_at = core.at.mono + HELLO_MS
+            self.publish(core.hello())
         if core.at.mono >= self._ask_at:
             age = core.rtc.age(core.at)
             if core.rtc.bound(core.at) is None or age is None or age > ATTEST_AGAIN:
                 self.publish(TimeRequest(core.nonces.fresh(core.at.mono)))
             self._ask_at = core.at.mono + ASK_MS
-        while self._sent < core.ring.head.number and self._sent - core.held.acknowledged < IN_FLIGHT:
-            entries = core.ring.batch(self._sent)
+        most = MAX_BATCH if core.broker_up else PARCEL_ENTRIES
+        while self._sent < core.ring.head.number and self._sent - core.held.acknowledged < REPORTS * most:
+            entries = core.ring.batch(self._sent, most)
             if not entries:
                 break
             self.publish(JournalBatch(entries))
@@ -256,7 +296,7 @@ class Server:
             if isinstance(verdict, Denied):
                 raise RemoteError(verdict.denial, "decided")  # noqa: TRY301
             if self._acts.full:
-                raise RemoteError(Denial.BACK_OFF, "the motor's queue is full")  # noqa: TRY301
+                raise RemoteError(Denial.BUSY, "the motor's queue is full")  # noqa: TRY301
         except RemoteError as error:
             subject = None if credential is None else credential.claims.cti
             self._refuse(command, error.code, subject, reply)

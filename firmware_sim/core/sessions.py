@@ -11,13 +11,14 @@ from firmware_sim.core.acts import Act, Acts, Done
 from firmware_sim.core.backoff import BackOff
 from firmware_sim.core.documents import take_documents, take_key_set
 from firmware_sim.core.events import RadioClose, RadioSend
+from firmware_sim.core.server import PARCEL_ENTRIES
 from lockserver.protocol.access import Denied, Granted, Operation, Verdict, decide
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.enrolment import E1, E3
 from lockserver.protocol.errors import Denial, RemoteError, air_code
 from lockserver.protocol.handshake import M1, REFUSAL, Answer, Attempt, LockHandshake, LockInfo
 from lockserver.protocol.journal import How, What
-from lockserver.protocol.limits import HANDSHAKE_SECONDS
+from lockserver.protocol.limits import HANDSHAKE_SECONDS, MAX_PARCELS
 from lockserver.protocol.parcels import Channel, Parcel, ParcelKind
 from lockserver.protocol.reports import JournalBatch, Report
 
@@ -35,8 +36,10 @@ ENROL_MS: Final = 60_000
 IDLE_MS: Final = 30_000
 #: Refusals held back at once; a further stranger is hung up on at once, so that places stay free.
 HELD_BACK: Final = 2
-#: Journal entries in one parcel (4 KiB, less envelope and seal).
-PARCEL_ENTRIES: Final = 36
+#: Milliseconds without a parcel until we hang up on a gateway: longer than the pauses of its server.
+CARRY_IDLE_MS: Final = 120_000
+#: Gateways at one lock at once; a further one takes the place of the first. The other places are for phones.
+CARRIERS: Final = 2
 #: Parcels of journal on one connection: a third of the ring; the next phone carries on.
 PARCELS: Final = 6
 
@@ -60,6 +63,10 @@ class _Session:
     subject: bytes | None = None
     parcels: int | None = None
     """Parcels of our reports already given to this phone to carry; None: it takes none."""
+    carries: bool = False
+    """A gateway: commands with acts come by it too."""
+    packed: int = 0
+    """Parcels sent on this connection, replies included."""
     opened: int = 0
     told: int = 0
     """Journal number up to which it has them."""
@@ -90,7 +97,7 @@ class Sessions:
 
     def gone(self, connection: int) -> None:
         """A phone has left; what it had authorised still happens."""
-        self._sessions.pop(connection, None)
+        self._forget(connection)
 
     def broken(self, connection: int) -> None:
         """A phone's bytes make no message."""
@@ -193,7 +200,7 @@ class Sessions:
         verdict: Verdict = decide(claims, attempt.operation, held.clock(core.at), held.door())
         moves = attempt.operation in {Operation.UNLOCK, Operation.HOLD_OPEN, Operation.LOCK}
         if isinstance(verdict, Granted) and moves and self._acts.full:
-            verdict = Denied(Denial.BACK_OFF)
+            verdict = Denied(Denial.BUSY)
         if isinstance(verdict, Denied):
             core.deny(How.BLE, verdict.denial, claims.cti)
             self._answer(session, verdict.denial)
@@ -201,6 +208,9 @@ class Sessions:
             return
         if not moves:
             self._answer(session, None)
+            if attempt.operation is Operation.CARRY:
+                self._make_room()
+                session.carries = True
             self._open_channel(session, everything=True)
             return
         if held.raise_for(claims, verdict):
@@ -233,7 +243,7 @@ class Sessions:
             return
         session.channel = session.handshake.channel()
         session.state = _State.OPEN
-        session.until = core.at.mono + IDLE_MS
+        self._heard(session)
         # One a tick from now on: sealing takes longer than a bolt, and M4 does not wait for it.
         session.parcels = 0 if everything else None
         session.opened = core.at.mono
@@ -242,6 +252,10 @@ class Sessions:
         """First where we stand, then the journal, a parcel at a time."""
         core = self._core
         if session.parcels is None or core.at.mono <= session.opened:
+            return
+        if session.carries:
+            session.parcels = None
+            self._server.carried(session.connection, partial(self._report, session))
             return
         if session.parcels == 0:
             self._report(session, core.hello())
@@ -254,14 +268,27 @@ class Sessions:
 
     def _parcel(self, session: _Session, channel: Channel, data: bytes) -> None:
         parcel = channel.unpack(data)
-        session.until = self._core.at.mono + IDLE_MS
+        self._heard(session)
         if parcel.kind is ParcelKind.COMMAND:
-            self._server.command(parcel.content, partial(self._report, session), acts=False)
+            self._server.command(parcel.content, partial(self._report, session), acts=session.carries)
+
+    def _heard(self, session: _Session) -> None:
+        session.until = self._core.at.mono + (CARRY_IDLE_MS if session.carries else IDLE_MS)
+
+    def _make_room(self) -> None:
+        """Gateways may not take all places: the one that came first gives way."""
+        carriers = [s for s in self._sessions.values() if s.carries]
+        if len(carriers) >= CARRIERS:
+            self._close(carriers[0])
 
     def _report(self, session: _Session, report: Report) -> None:
-        if session.channel is not None and session.connection in self._sessions:
-            parcel = Parcel(ParcelKind.REPORT, self._core.seal(report))
-            self._send(session, session.channel.pack(parcel))
+        if session.channel is None or session.connection not in self._sessions:
+            return
+        parcel = Parcel(ParcelKind.REPORT, self._core.seal(report))
+        self._send(session, session.channel.pack(parcel))
+        session.packed += 1
+        if session.packed >= MAX_PARCELS:
+            self._close(session)  # its numbers are used up; it connects again
 
     def _answer(self, session: _Session, denial: Denial | None) -> None:
         core = self._core
@@ -294,6 +321,16 @@ class Sessions:
     def _send(self, session: _Session, data: bytes) -> None:
         self._core.emit(RadioSend(session.connection, data))
 
+    def close_all(self) -> None:
+        """Hang up on everybody, after what was said: the lock switches itself off."""
+        for session in list(self._sessions.values()):
+            self._close(session)
+
     def _close(self, session: _Session) -> None:
-        self._sessions.pop(session.connection, None)
+        self._forget(session.connection)
         self._core.emit(RadioClose(session.connection))
+
+    def _forget(self, connection: int) -> None:
+        session = self._sessions.pop(connection, None)
+        if session is not None and session.carries:
+            self._server.put_down(connection)
