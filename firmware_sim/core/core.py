@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from firmware_sim.core.activations import Activations
+from firmware_sim.core.capture import Capture
 from firmware_sim.core.events import Effect
 from firmware_sim.core.held import Held, Record
 from firmware_sim.core.nonces import TimeNonces
+from firmware_sim.core.reader import Reader
 from firmware_sim.core.ring import Kind, Ring
 from firmware_sim.core.rtc import Moment, Rtc
+from firmware_sim.core.used import Used
 from lockserver.protocol.bolt import BoltState, DoorState
 from lockserver.protocol.codec import decode, encode
 from lockserver.protocol.curve import Random, private_key
 from lockserver.protocol.envelope import Envelope, Position, seal_report
 from lockserver.protocol.errors import Denial, LocalError
-from lockserver.protocol.reports import Applied, Hello, Report
+from lockserver.protocol.reports import Applied, Hello, Inventory, Report
+from lockserver.protocol.slots import SlotKind
 
 if TYPE_CHECKING:
     from firmware_sim.core.flash import Flash
     from firmware_sim.core.identity import FactoryIdentity
+    from lockserver.protocol.access import DoorView
     from lockserver.protocol.journal import Entry, How, What
 
 #: Seconds between notes of the time in flash: 24 writes a day.
@@ -65,6 +71,10 @@ class Core:
     """`Reboot` was emitted: nothing more is done by this object."""
     ring: Ring = field(init=False)
     nonces: TimeNonces = field(init=False)
+    used: Used = field(init=False)
+    activations: Activations = field(init=False)
+    reader: Reader = field(init=False)
+    capture: Capture = field(init=False)
     boot: int = field(init=False)
     _seq: int = 0
     _effects: list[Effect] = field(default_factory=list)
@@ -72,6 +82,10 @@ class Core:
     def __post_init__(self) -> None:
         self.ring = Ring(self.flash)
         self.nonces = TimeNonces(self.random)
+        self.used = Used(self.flash)
+        self.activations = Activations(self.flash)
+        self.reader = Reader(self.flash)
+        self.capture = Capture()
         raw = self.flash.get(_BOOT)
         last = 0 if raw is None else decode(raw)
         self.boot = (last if isinstance(last, int) else 0) + 1
@@ -117,6 +131,13 @@ class Core:
             self.held.rtc.seen = self.now
             self.flash.put(self.held.record())
 
+    # ---- the door
+
+    def door_view(self) -> DoorView:
+        """What a credential, slot or PIN is judged by."""
+        held = self._enrolled()
+        return replace(held.door(), used=self.used.ctis(held.rtc.floor))
+
     # ---- the journal
 
     def journal(
@@ -132,13 +153,20 @@ class Core:
             beside=beside,
         )
 
-    def deny(self, how: How, denial: Denial, subject: bytes | None = None) -> Entry | None:
+    def rests(self, how: How) -> None:
+        """Write that a keypad or reader rests after failures."""
+        self.ring.rests(how, at=self.now, uncertainty=self.rtc.uncertainty(self.at))
+
+    def deny(
+        self, how: How, denial: Denial, subject: bytes | int | None = None, *, count: int = 1
+    ) -> Entry | None:
         """Write or count a denial."""
         return self.ring.deny(
             Kind(how, denial, subject),
             at=self.now,
             uncertainty=self.rtc.uncertainty(self.at),
             uptime=self.uptime,
+            count=count,
         )
 
     # ---- reports
@@ -189,6 +217,19 @@ class Core:
             occupied=held.occupied,
             command_id=command_id,
             denials=denials,
+        )
+
+    def inventory(self) -> Inventory:
+        """What keypad and readers really hold, whatever the access state says."""
+        held = self._enrolled()
+        return Inventory(
+            state_version=held.state_version,
+            list_number=held.list_number,
+            epoch=None if held.identity.shared else held.epoch,
+            pins=self.reader.holds(SlotKind.PIN, held.state),
+            cards=self.reader.holds(SlotKind.CARD, held.state),
+            fingers=self.reader.holds(SlotKind.FINGER, held.state),
+            activations=self.activations.all(),
         )
 
     def _enrolled(self) -> Held:

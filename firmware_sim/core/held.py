@@ -100,14 +100,18 @@ class Held:
         return {_NUMBERS: encode(numbers)}
 
     def raise_for(self, claims: Claims, grant: Granted) -> bool:
+        """Take over what a grant to a credential says must be stored before the bolt moves."""
+        return self.store(claims.holder_class, grant)
+
+    def store(self, holder_class: HolderClass, grant: Granted) -> bool:
         """Take over what a grant says must be stored before the bolt moves. Whether an epoch rose."""
         if grant.occupies:
             self.occupied = True
         if grant.raise_epoch is None:
             return False
-        if claims.holder_class is HolderClass.OWNER:
+        if holder_class is HolderClass.OWNER:
             self.owner_epoch = grant.raise_epoch
-        elif claims.holder_class is HolderClass.STAFF:
+        elif holder_class is HolderClass.STAFF:
             self.staff_epoch = grant.raise_epoch
         else:
             self.epoch = grant.raise_epoch

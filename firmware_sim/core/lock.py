@@ -24,11 +24,14 @@ from firmware_sim.core.events import (
     BrokerMessage,
     BrokerUp,
     ButtonPressed,
+    CardPresented,
     CylinderTurned,
     DoorSensor,
     Effect,
     Event,
+    FingerRead,
     HandleTurned,
+    KeypadEntered,
     RadioBroken,
     RadioConnected,
     RadioGone,
@@ -38,6 +41,7 @@ from firmware_sim.core.events import (
     Tick,
 )
 from firmware_sim.core.identity import FactoryIdentity, Identity, load_identity
+from firmware_sim.core.keypad import Keypad
 from firmware_sim.core.mechanics import Mechanics
 from firmware_sim.core.server import Server
 from firmware_sim.core.sessions import Sessions
@@ -77,6 +81,7 @@ class Lock:
         self._server = Server(core, self._acts)
         self._enrolment = Enrolment(core)
         self._sessions = Sessions(core, self._acts, self._server, self._enrolment)
+        self._keypad = Keypad(core, self._acts, self._server)
         self._flush_at = at.mono + FLUSH_MS
         self._boot()
 
@@ -113,6 +118,7 @@ class Lock:
             self._server,
             self._enrolment,
             self._sessions,
+            self._keypad,
         )
         times = [self._flush_at, *(t for p in parts if (t := p.deadline) is not None)]
         return min(times)
@@ -138,10 +144,22 @@ class Lock:
                     self._autolock.sensed(state)
             case ButtonPressed():
                 self._enrolment.pressed()
+            case KeypadEntered() | CardPresented() | FingerRead():
+                self._tried(event)
             case DoorSensor() | TamperSensor() | HandleTurned() | CylinderTurned() | BatteryReading():
                 self._sensed(event)
             case Tick():
                 pass
+
+    def _tried(self, event: KeypadEntered | CardPresented | FingerRead) -> None:
+        """Somebody at keypad or reader wants to come in."""
+        match event:
+            case KeypadEntered(digits):
+                self._keypad.entered(digits)
+            case CardPresented(uid):
+                self._keypad.card(uid)
+            case FingerRead(template):
+                self._keypad.finger(template)
 
     def _sensed(self, event: Event) -> None:
         """What nobody asked for: hands and sensors."""
@@ -166,6 +184,7 @@ class Lock:
         self._server.tick()
         self._enrolment.tick()
         self._sessions.tick()
+        self._keypad.tick()
         core = self._core
         if core.at.mono >= self._flush_at:
             self._flush_at = core.at.mono + FLUSH_MS

@@ -40,6 +40,9 @@ COALESCE: Final = 60
 #: Kinds of denial counted apart; a further kind loses its subject, then waits for a free place.
 KINDS: Final = 16
 
+#: What anybody at the door can cause as often as he likes: it goes into the places that are not reserved.
+CHEAP: Final = frozenset({What.DENIED, What.LOCKOUT})
+
 _HEAD: Final = "journal.head"
 _ENTRY: Final = "journal."
 
@@ -100,17 +103,27 @@ class Ring:
         """Write an entry, and whatever is put `beside` it, in one record."""
         return self._write(what, how, at, uncertainty, subject, None, 1, beside or {})
 
-    def deny(self, kind: Kind, *, at: int | None, uncertainty: int | None, uptime: int) -> Entry | None:
-        """Write a denial, or count it if one alike was written less than `COALESCE` seconds ago."""
+    def rests(self, how: How, *, at: int | None, uncertainty: int | None) -> None:
+        """Write that a keypad or reader rests after failures, if there is a place that is not reserved."""
+        if self._room_for_denial():
+            self.append(What.LOCKOUT, how, at=at, uncertainty=uncertainty)
+
+    def deny(
+        self, kind: Kind, *, at: int | None, uncertainty: int | None, uptime: int, count: int = 1
+    ) -> Entry | None:
+        """Write a denial, or count it if one alike was written less than `COALESCE` seconds ago.
+
+        `count`: how many alike it stands for.
+        """
         if kind not in self._waiting and len(self._waiting) >= KINDS:
             kind = Kind(kind.how, kind.denial, None)
         waiting = self._waiting.get(kind)
         if waiting is not None or len(self._waiting) >= KINDS or not self._room_for_denial():
             waiting = self._waiting.setdefault(kind, _Waiting(uptime, 0)) if waiting is None else waiting
-            waiting.count += 1
+            waiting.count += count
             return None
         self._waiting[kind] = _Waiting(uptime, 0)
-        return self._write(What.DENIED, kind.how, at, uncertainty, kind.subject, kind.denial, 1, {})
+        return self._write(What.DENIED, kind.how, at, uncertainty, kind.subject, kind.denial, count, {})
 
     def flush(self, *, at: int | None, uncertainty: int | None, uptime: int) -> None:
         """Write the counted denials whose time has come; call it every few seconds."""
@@ -143,8 +156,7 @@ class Ring:
         return len(gone)
 
     def _room_for_denial(self) -> bool:
-        denials = sum(1 for e in self._entries.values() if e.what is What.DENIED)
-        return denials < SLOTS - RESERVED
+        return sum(1 for e in self._entries.values() if e.what in CHEAP) < SLOTS - RESERVED
 
     def _write(
         self,
@@ -186,8 +198,8 @@ class Ring:
         """The number that must go for a new entry, or None while there is room."""
         if len(self._entries) < SLOTS:
             return None
-        denials = (n for n, e in self._entries.items() if e.what is What.DENIED)
-        return next(denials, next(iter(self._entries)))
+        cheap = (n for n, e in self._entries.items() if e.what in CHEAP)
+        return next(cheap, next(iter(self._entries)))
 
 
 def _key(number: int) -> str:

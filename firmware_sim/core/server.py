@@ -12,12 +12,14 @@ from firmware_sim.core.events import Publish
 from firmware_sim.core.results import Results
 from firmware_sim.core.rtc import ATTEST_AGAIN
 from firmware_sim.core.wishes import Wishes
-from lockserver.protocol.access import Denied, decide
+from lockserver.protocol.access import Denied, Operation, decide
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.carried import check_documents
 from lockserver.protocol.commands import (
     ACTS,
+    BOUND,
     ActBody,
+    CaptureBody,
     Command,
     CommandKind,
     DocumentsBody,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_sim.core.core import Core
-    from firmware_sim.core.held import Held
+    from firmware_sim.core.held import Held, Record
 
     Reply = Callable[[Report], None]
 
@@ -199,9 +201,9 @@ class Server:
         except RemoteError as error:
             core.deny(How.REMOTE, error.code)
             return
-        if command.kind in ACTS and not acts:
+        if command.kind in BOUND and not acts:
             core.deny(How.REMOTE, Denial.UNSUPPORTED)
-        elif command.kind in ACTS:
+        elif command.kind in BOUND:
             self._act(held, command, reply)
         elif isinstance(command.body, DocumentsBody):
             self._documents(held, command, command.body, reply)
@@ -209,6 +211,8 @@ class Server:
             self._acknowledged(held, command.body)
         elif command.kind is CommandKind.SAY_HELLO:
             reply(core.hello())
+        elif command.kind is CommandKind.INVENTORY:
+            reply(core.inventory())
 
     def _documents(self, held: Held, command: Command, body: DocumentsBody, reply: Reply) -> None:
         core = self._core
@@ -285,17 +289,17 @@ class Server:
         credential: Credential | None = None
         body = command.body
         try:
-            if not isinstance(body, ActBody) or (command.counter or 0) <= held.counter:
+            if not isinstance(body, ActBody | CaptureBody) or (command.counter or 0) <= held.counter:
                 raise RemoteError(Denial.COUNTER, "used while this one waited")  # noqa: TRY301
             latest = self._deadline_kept(held, command)
             credential = read_credential(body.credential, held.trust.key_set.issuers)
             held.rtc.ratchet(self._core.at, credential.claims.iat)
-            operation = ACTS[command.kind]
+            operation = ACTS.get(command.kind, Operation.CAPTURE)
             wish = self._wishes.read(body.wish, credential, operation, held.identity.lock_id, latest)
-            verdict = decide(credential.claims, operation, held.clock(self._core.at), held.door())
+            verdict = decide(credential.claims, operation, held.clock(self._core.at), self._core.door_view())
             if isinstance(verdict, Denied):
                 raise RemoteError(verdict.denial, "decided")  # noqa: TRY301
-            if self._acts.full:
+            if self._acts.full and operation is not Operation.CAPTURE:
                 raise RemoteError(Denial.BUSY, "the motor's queue is full")  # noqa: TRY301
         except RemoteError as error:
             subject = None if credential is None else credential.claims.cti
@@ -304,16 +308,21 @@ class Server:
         held.counter = command.counter or 0
         claims = credential.claims
         before = self._wishes.record(wish, latest)
+        if operation is Operation.CAPTURE:
+            self._capture(held, command, claims.cti, before, reply)
+            return
         if held.raise_for(claims, verdict):
             self._core.journal(What.EPOCH_RAISED, How.REMOTE, claims.cti, held.record() | before)
+        if verdict.uses_up:
+            before |= self._core.used.take(claims, held.rtc.floor)
         self._moving.add(command.command_id)
         self._acts.begin(
             Act(
                 operation=operation,
                 how=How.REMOTE,
                 subject=claims.cti,
-                before=held.record() | before,
-                settle=partial(self._settle, command),
+                before=before,
+                settle=partial(self._settle, command, claims.cti),
                 answer=partial(self._answer, command, reply),
                 command_id=command.command_id,
                 counter=command.counter,
@@ -332,7 +341,21 @@ class Server:
             raise RemoteError(Denial.NOT_YET, "a deadline further ahead than any command may have")
         return latest
 
-    def _settle(self, command: Command, done: Done, number: int) -> dict[str, bytes | None]:
+    def _capture(self, held: Held, command: Command, cti: bytes, before: Record, reply: Reply) -> None:
+        """Wait for a card or finger; that the lock waits is the command's whole result."""
+        core = self._core
+        done = Result(
+            command_id=command.command_id,
+            outcome=Outcome.DONE,
+            bolt=core.bolt,
+            counter=command.counter,
+            time=core.now,
+        )
+        core.flash.put(held.record() | before | self._results.record(done))
+        core.capture.begin(cti, None, core.at.mono)
+        reply(done)
+
+    def _settle(self, command: Command, cti: bytes, done: Done, number: int) -> Record:
         outcome = Outcome.DONE if done.denial is None else Outcome.REFUSED
         result = Result(
             command_id=command.command_id,
@@ -343,7 +366,7 @@ class Server:
             time=self._core.now,
             journal_number=number,
         )
-        return self._results.record(result)
+        return self._results.record(result) | self._core.used.settle(cti, done.denial)
 
     def _answer(self, command: Command, reply: Reply, _done: Done) -> None:
         self._moving.discard(command.command_id)

@@ -18,7 +18,7 @@ from lockserver.protocol.enrolment import E1, E3
 from lockserver.protocol.errors import Denial, RemoteError, air_code
 from lockserver.protocol.handshake import M1, REFUSAL, Answer, Attempt, LockHandshake, LockInfo
 from lockserver.protocol.journal import How, What
-from lockserver.protocol.limits import HANDSHAKE_SECONDS, MAX_PARCELS
+from lockserver.protocol.limits import CAPTURE_SECONDS, HANDSHAKE_SECONDS, MAX_PARCELS
 from lockserver.protocol.parcels import Channel, Parcel, ParcelKind
 from lockserver.protocol.reports import JournalBatch, Report
 
@@ -68,6 +68,8 @@ class _Session:
     packed: int = 0
     """Parcels sent on this connection, replies included."""
     opened: int = 0
+    stays: int = 0
+    """Until when it waits for a card to be read in (milliseconds since boot)."""
     told: int = 0
     """Journal number up to which it has them."""
 
@@ -197,7 +199,7 @@ class Sessions:
     def _decide(self, session: _Session, held: Held, attempt: Attempt) -> None:
         core = self._core
         claims = attempt.credential.claims
-        verdict: Verdict = decide(claims, attempt.operation, held.clock(core.at), held.door())
+        verdict: Verdict = decide(claims, attempt.operation, held.clock(core.at), core.door_view())
         moves = attempt.operation in {Operation.UNLOCK, Operation.HOLD_OPEN, Operation.LOCK}
         if isinstance(verdict, Granted) and moves and self._acts.full:
             verdict = Denied(Denial.BUSY)
@@ -211,6 +213,9 @@ class Sessions:
             if attempt.operation is Operation.CARRY:
                 self._make_room()
                 session.carries = True
+            elif attempt.operation is Operation.CAPTURE:
+                session.stays = core.at.mono + CAPTURE_SECONDS * 1000
+                core.capture.begin(claims.cti, partial(self._report, session), core.at.mono)
             self._open_channel(session, everything=True)
             return
         if held.raise_for(claims, verdict):
@@ -220,8 +225,8 @@ class Sessions:
                 operation=attempt.operation,
                 how=How.BLE,
                 subject=claims.cti,
-                before=held.record(),
-                settle=lambda _done, _number: {},
+                before=core.used.take(claims, held.rtc.floor) if verdict.uses_up else {},
+                settle=lambda done, _number: core.used.settle(claims.cti, done.denial),
                 answer=partial(self._moved, session),
             )
         )
@@ -273,7 +278,8 @@ class Sessions:
             self._server.command(parcel.content, partial(self._report, session), acts=session.carries)
 
     def _heard(self, session: _Session) -> None:
-        session.until = self._core.at.mono + (CARRY_IDLE_MS if session.carries else IDLE_MS)
+        idle = CARRY_IDLE_MS if session.carries else IDLE_MS
+        session.until = max(self._core.at.mono, session.stays) + idle
 
     def _make_room(self) -> None:
         """Gateways may not take all places: the one that came first gives way."""

@@ -26,6 +26,7 @@ _WISHES: Final = {
     Operation.UNLOCK: WishOperation.UNLOCK,
     Operation.LOCK: WishOperation.LOCK,
     Operation.HOLD_OPEN: WishOperation.HOLD_OPEN,
+    Operation.CAPTURE: WishOperation.ENROL_CARD,
 }
 
 
