@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from lockserver.app.ports import Clock, FieldCipher, Random, Signer, Transactions
+from lockserver.app.ports import Clock, FieldCipher, Opener, Random, Signer, Transactions
 
 
 class FactoryProof(Protocol):
@@ -37,7 +37,7 @@ class Devices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """The issuer's ports."""
+    """The issuer's ports. `seeds` opens door seeds at rest, `pins` what people's phones seal to the issuer."""
 
     transactions: Transactions
     clock: Clock
@@ -46,3 +46,4 @@ class Issuing:
     factories: Factories
     devices: Devices
     seeds: FieldCipher
+    pins: Opener

@@ -2,7 +2,7 @@
 
     site/     site_root.pem  public.json       offline after set-up; public.json goes to `site_keys`
     api/      phone_index.key
-    issuer/   issuer.pem  device_ca.pem  device_ca.crt  seed.key  factory_ca.crt
+    issuer/   issuer.pem  device_ca.pem  device_ca.crt  seed.key  pins.pem  factory_ca.crt
     verify/   verify.pem  case_kek.key  id_index.key
     bridge/   command.pem  report.pem  callout.nk  bridge.password  auth.password  sys.password
     relay/    relay.pem  province_client.pem  province_receipt.pub
@@ -67,12 +67,13 @@ class ApiKeys:
 
 @dataclass(frozen=True, slots=True)
 class IssuerKeys:
-    """Role issuer: signs; certifies locks; keeps door seeds."""
+    """Role issuer: signs; certifies locks; keeps door seeds; opens the PINs that people choose."""
 
     signer: EcdsaSigner
     devices: DeviceCa
     factories: FactoryTrust
     seed_key: bytes
+    pins: OpeningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def create_site(
     private = {
         name: private_key(secrets.token_bytes)
         for name in (
-            "site/site_root", "issuer/issuer", "issuer/device_ca", "verify/verify",
+            "site/site_root", "issuer/issuer", "issuer/device_ca", "issuer/pins", "verify/verify",
             "bridge/command", "bridge/report", "relay/relay", "relay/province_client",
             "jobs/checkpoint",
         )
@@ -161,6 +162,7 @@ def _publish(private: Mapping[str, ec.EllipticCurvePrivateKey], now: datetime) -
         command_keys=(public["command"],),
         report_key=public["report"],
         iat=int(now.timestamp()),
+        pins_key=public["pins"],
     )
     signed = sign_key_set(key_set, EcdsaSigner(private["site/site_root"]))
     halves = {
@@ -168,7 +170,7 @@ def _publish(private: Mapping[str, ec.EllipticCurvePrivateKey], now: datetime) -
         for kind, name in (
             ("root", "site_root"), ("issuer", "issuer"), ("command", "command"), ("report", "report"),
             ("verify", "verify"), ("relay", "relay"), ("device_ca", "device_ca"),
-            ("checkpoint", "checkpoint"),
+            ("checkpoint", "checkpoint"), ("pins", "pins"),
         )
     }  # fmt: skip
     return json.dumps(
@@ -218,6 +220,7 @@ def load_issuer(role_folder: Path) -> IssuerKeys:
         DeviceCa(certificate, read_private_key(role_folder / "device_ca.pem")),
         FactoryTrust(authorities),
         read_exactly(role_folder / "seed.key", SECRET_BYTES),
+        OpeningKey(read_private_key(role_folder / "pins.pem")),
     )
 
 

@@ -14,3 +14,11 @@ async def verify_key(services: Server) -> KeyOut:
     async with services.transactions.begin() as work:
         key = await work.site_keys.current("verify")
         return KeyOut(kid=key.kid, public=key.public)
+
+
+@router.get("/pins", summary="The key that opens PINs which people choose")
+async def pins_key(services: Server) -> KeyOut:
+    """Held by the role issuer alone: a chosen PIN travels sealed to it, inside its holder's signed wish."""
+    async with services.transactions.begin() as work:
+        key = await work.site_keys.current("pins")
+        return KeyOut(kid=key.kid, public=key.public)

@@ -20,6 +20,7 @@ from lockserver.app.issuing import Issuing
 from lockserver.app.phone_sync import SeenRequests, phone_sync
 from lockserver.db.repositories.commands import Verdicts
 from lockserver.domain.ids import new_id
+from lockserver.keys.boxes import OpeningKey
 from lockserver.protocol.curve import EcdsaSigner, private_key, public_bytes
 from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
 from lockserver.protocol.wish import WishOperation
@@ -56,9 +57,9 @@ async def keys_of(door: Door, app: App) -> dict[str, str]:
     """What the issuer gives this phone: door id → `key`, or why there is none."""
     nobody = Nobody()
     signer = EcdsaSigner(private_key(secrets.token_bytes))
-    world = Issuing(
-        door.database.transactions("issuer"), door.clock, secrets.token_bytes, signer, nobody, nobody, nobody
-    )
+    pins = OpeningKey(private_key(secrets.token_bytes))
+    transactions = door.database.transactions("issuer")
+    world = Issuing(transactions, door.clock, secrets.token_bytes, signer, nobody, nobody, nobody, pins)
     told = PhoneRequest(
         UUID(app.phone_id).bytes,
         "POST /v1/phone/sync",

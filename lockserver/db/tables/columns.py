@@ -149,7 +149,8 @@ def json() -> Any:  # noqa: ANN401
 
 def json_or_none() -> Any:  # noqa: ANN401
     """Return `jsonb` that may be missing."""
-    return Field(default=None, sa_type=JSONB, nullable=True)
+    # None is SQL's NULL, not JSON's null: a CHECK can see it
+    return Field(default=None, sa_type=JSONB(none_as_null=True), nullable=True)
 
 
 def words() -> Any:  # noqa: ANN401

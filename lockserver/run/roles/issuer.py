@@ -54,6 +54,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         factories=keys.factories,
         devices=keys.devices,
         seeds=SealedFields(keys.seed_key),
+        pins=keys.pins,
     )
     try:
         async with PostgresChanges(settings.database_url.get_secret_value(), "requests_issuer") as changes:

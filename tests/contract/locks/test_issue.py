@@ -19,6 +19,7 @@ from lockserver.domain.account import Phone
 from lockserver.domain.errors import DomainError, PhoneUnknownError, ProofInvalidError
 from lockserver.domain.lock import Lock
 from lockserver.domain.tenancy import Tenancy
+from lockserver.keys.boxes import OpeningKey
 from lockserver.protocol.credential import read_credential
 from lockserver.protocol.curve import EcdsaSigner, keys_by_id, private_key
 from lockserver.protocol.documents import read_access_state, read_revocation_list
@@ -30,9 +31,7 @@ from tests.support.people import Place, a_place, a_registration, a_tenancy, fres
 pytestmark = pytest.mark.contract
 
 HOUR = timedelta(hours=1)
-FROZEN = (
-    "UPDATE grants SET state = 'frozen', frozen_at = now(), frozen_by = holder_id WHERE class = 'tenant'"
-)
+FROZEN = "UPDATE grants SET state = 'frozen', frozen_at = now(), frozen_by = holder_id WHERE class = 'tenant'"
 
 
 @dataclass
@@ -143,8 +142,9 @@ async def issue(database: Database) -> AsyncIterator[Issue]:
         fresh(), root.kid, root.public, b"key set",
     )  # fmt: skip
     nobody = Nobody()
+    pins = OpeningKey(private_key(secrets.token_bytes))
     world = Issuing(
-        database.transactions("issuer"), clock, secrets.token_bytes, issuer, nobody, nobody, nobody
+        database.transactions("issuer"), clock, secrets.token_bytes, issuer, nobody, nobody, nobody, pins
     )
     async with world.transactions.begin() as work:
         await work.locks.add(lock)
