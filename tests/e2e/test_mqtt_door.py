@@ -21,6 +21,7 @@ from firmware_sim.core.events import ButtonPressed, RadioConnected, RadioMessage
 from firmware_sim.links.drive import Driver
 from firmware_sim.links.memory import MemoryMedium
 from firmware_sim.links.mqtt import BrokerAddress, MqttLink
+from firmware_sim.links.mqtt_light import LightMqttLink
 from lockserver.domain.lock import hash_broker_secret
 from lockserver.mqtt.authorise import KnownLock
 from lockserver.protocol.journal import Entry, Head, verify_chain
@@ -108,7 +109,7 @@ class Bridge:
 @dataclass
 class Place:
     driver: Driver
-    mqtt: MqttLink
+    mqtt: MqttLink | LightMqttLink
     bridge: Bridge
     broker: NatsUnderTest | MosquittoUnderTest
 
@@ -125,7 +126,7 @@ def device_ca(broker: MosquittoUnderTest) -> Callable[[bytes, bytes], bytes]:
 
 @asynccontextmanager
 async def place(kind: str, folder: Path) -> AsyncIterator[Place]:
-    broker = NatsUnderTest(folder, []) if kind == "nats" else MosquittoUnderTest(folder, [])
+    broker = MosquittoUnderTest(folder, []) if kind == "mosquitto" else NatsUnderTest(folder, [])
     await broker.start()
     site = Site(now=int(time.time()))
     ca = None
@@ -135,7 +136,8 @@ async def place(kind: str, folder: Path) -> AsyncIterator[Place]:
     else:
         port = broker.mqtt_port
     driver = Driver(burn(), MemoryMedium(), settings=Settings(auto_lock=0))
-    mqtt = MqttLink(BrokerAddress(HOST, port, ca), driver.feed)
+    link = LightMqttLink if kind == "nats, light client" else MqttLink
+    mqtt = link(BrokerAddress(HOST, port, ca), driver.feed)
     radio = DeafRadio()
     driver.radio = radio
     driver.power_on()
@@ -163,6 +165,7 @@ async def place(kind: str, folder: Path) -> AsyncIterator[Place]:
 
 KINDS = [
     "nats",
+    "nats, light client",
     pytest.param(
         "mosquitto",
         marks=[
@@ -223,8 +226,11 @@ async def test_L15_a_lock_whose_network_was_cut_opens_late_for_nobody(kind: str,
         assert fresh.outcome is Outcome.DONE, "the honest one still opens"
 
 
-async def test_a_killed_broker_is_found_again_and_a_hello_says_where_we_stand(tmp_path: Path) -> None:
-    async with place("nats", tmp_path) as here:
+@pytest.mark.parametrize("kind", ["nats", "nats, light client"])
+async def test_a_killed_broker_is_found_again_and_a_hello_says_where_we_stand(
+    kind: str, tmp_path: Path
+) -> None:
+    async with place(kind, tmp_path) as here:
         assert isinstance(here.broker, NatsUnderTest)
         await here.bridge.until(lambda r: isinstance(r, Hello))
         assert here.broker.callout is not None
