@@ -97,7 +97,8 @@ _LIVES: Final = {
     PinCode.OWNER: DAY,
     PinCode.CLEAR: DAY,
 }
-_PERIODS: Final = {PinCode.DAILY: DAY, PinCode.WEEKLY: WEEK}
+PERIODS: Final = {PinCode.DAILY: DAY, PinCode.WEEKLY: WEEK}
+"""Seconds from one window of a recurring PIN to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class OfflinePin:
         """Whether ``now`` (Unix seconds) lies in its life and, if it recurs, in one of its windows."""
         if not self.start <= now < self.until:
             return False
-        period = _PERIODS.get(self.code)
+        period = PERIODS.get(self.code)
         return period is None or (now - self.start) % period < RECURRING
 
     def begins(self, now: int) -> bool:

@@ -3,21 +3,27 @@
 import hashlib
 import json
 import re
+from enum import IntEnum
 from pathlib import Path
 
 import pytest
 
 from lockserver.domain.canonical import dumps
-from lockserver.protocol import limits
+from lockserver.protocol import limits, pin
 from lockserver.protocol.access import NEEDS, Operation
+from lockserver.protocol.bolt import DoorState
 from lockserver.protocol.claims import Capability, HolderClass
 from lockserver.protocol.commands import CommandKind
 from lockserver.protocol.cose import Kind
 from lockserver.protocol.errors import AirCode, Denial, air_code
+from lockserver.protocol.gateway import CarryFault
 from lockserver.protocol.handshake import LOCK_TABLE, PHONE_TABLE
+from lockserver.protocol.journal import What
+from lockserver.protocol.pin import PinCode
 from lockserver.protocol.reports import ReportKind
 from lockserver.protocol.sealed import Box
-from lockserver.protocol.wish import digest_of
+from lockserver.protocol.slots import SlotKind
+from lockserver.protocol.wish import WishOperation, digest_of
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "protocol.md").read_text(encoding="utf-8")
@@ -67,6 +73,44 @@ def test_the_numbers_in_the_text_are_the_ones_that_run() -> None:
     for bit in Capability:
         assert f"{bit.value} {(bit.name or '').lower().replace('_', ' ')}" in PAGE
     assert NEEDS[Operation.SYNC] == Capability(0)
+
+
+def words(member: IntEnum) -> str:
+    return member.name.lower().replace("_", " ")
+
+
+def test_the_wishes_are_the_ones_that_run() -> None:
+    assert [row[:2] for row in rows("| wish | wants |")] == [[str(w.value), words(w)] for w in WishOperation]
+
+
+def test_the_codes_of_offline_pins_are_the_ones_that_run() -> None:
+    table = rows("| code | PIN |")
+    assert [row[:3] for row in table] == [[str(c.value), words(c), str(c.life)] for c in PinCode]
+    for code, (*_, opens) in zip(PinCode, table, strict=True):
+        assert ("once" in opens) is code.one_time
+        period = re.search(r"mod (\d+) < (\d+)", opens)
+        said = {int(period[1]): int(period[2])} if period else {}
+        assert said == ({pin.PERIODS[code]: pin.RECURRING} if code in pin.PERIODS else {})
+
+
+def test_the_rules_and_kinds_are_the_ones_that_run() -> None:
+    assert [row[0] for row in rows("| rule | a PIN is weak if |")] == list(pin.WEAKNESSES)
+    assert [row[0] for row in rows("| kind of slot |")] == [kind.value for kind in SlotKind]
+    assert [row[0] for row in rows("| fault | means |")] == [str(fault.value) for fault in CarryFault]
+    for fault, row in zip(CarryFault, rows("| fault | means |"), strict=True):
+        assert row[1].startswith(words(fault))
+    for entry in What:
+        assert re.search(rf"\b{entry.value} {words(entry)}\b", PAGE), entry
+    for door in DoorState:
+        assert f"{door.value} {words(door)}" in PAGE
+
+
+def test_the_lockout_in_the_text_is_the_one_that_runs() -> None:
+    pauses = [str(seconds) for seconds in limits.LOCKOUT_PAUSES]
+    assert f"for\n{pauses[0]} s, the next for {', '.join(pauses[1:])} s" in PAGE
+    assert f"start + {limits.USED_PIN_KEPT}," in PAGE
+    assert f"iat + {limits.RELEASE_LIFE}" in PAGE
+    assert f"(1 to {limits.MAX_FIRMWARE})" in PAGE
 
 
 def test_the_digests_of_granting_wishes_are_the_ones_that_run() -> None:
