@@ -24,6 +24,7 @@ FIGURES = (
     "unlock_ble",
     "tap_to_receipt",
     "journal_ingest",
+    "fleet",
     "document",
     "face",
     "cold_start",
