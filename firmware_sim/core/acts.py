@@ -104,8 +104,8 @@ class Acts:
 
     @property
     def full(self) -> bool:
-        """Whether another act would have to wait too long."""
-        return len(self._queue) >= QUEUE
+        """Whether another act would have to wait too long, or for ever: the lock is being let go."""
+        return len(self._queue) >= QUEUE or self._core.retire_at is not None
 
     @property
     def idle(self) -> bool:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 #: Seconds between notes of the time in flash: 24 writes a day.
 NOTE: Final = 3600
 
-_BOOT: Final = "boot"
+BOOT_KEY: Final = "boot"
+"""Flash key of the boot number, which outlives a reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Core:
     """Movements since boot that ended in a jam."""
     hello_due: bool = False
     """Something of the lock's position has changed that its server should hear of soon."""
+    running: tuple[int, str] = (0, "")
+    """Counter and version of the firmware that runs."""
+    retire_at: int | None = None
+    """Milliseconds since boot at which to forget the door at the latest: it has been let go."""
     stopped: bool = False
     """`Reboot` was emitted: nothing more is done by this object."""
     ring: Ring = field(init=False)
@@ -86,11 +91,11 @@ class Core:
         self.activations = Activations(self.flash)
         self.reader = Reader(self.flash)
         self.capture = Capture()
-        raw = self.flash.get(_BOOT)
+        raw = self.flash.get(BOOT_KEY)
         last = 0 if raw is None else decode(raw)
         self.boot = (last if isinstance(last, int) else 0) + 1
         # written before anything is reported, so that (boot, seq) never repeats
-        self.flash.put({_BOOT: encode(self.boot)})
+        self.flash.put({BOOT_KEY: encode(self.boot)})
 
     # ---- effects
 
@@ -204,6 +209,8 @@ class Core:
             tampered=self.tampered,
             battery_age=None if self.battery_at is None else (self.at.mono - self.battery_at) // 1000,
             jams=self.jams,
+            firmware=self.running[0],
+            firmware_version=self.running[1],
         )
 
     def applied(self, command_id: bytes | None, denials: tuple[Denial, ...]) -> Applied:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_sim.core.held import known
-from lockserver.protocol.documents import KeySet, TimeStatement, document_lock
+from firmware_sim.core.release import obey
+from lockserver.protocol.documents import KeySet, ReleaseOrder, TimeStatement, document_lock
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.journal import How, What
 
@@ -46,6 +47,9 @@ def _take(core: Core, held: Held, news: CheckedDocument, how: How) -> None:
         raise RemoteError(Denial.WRONG_LOCK, news.kind.name)
     if isinstance(document, TimeStatement):
         _take_time(core, held, document, how)
+        return
+    if isinstance(document, ReleaseOrder):
+        obey(core, held, document, how)
         return
     if isinstance(document, KeySet) or known(held, news):
         return

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware_sim.core.events import Advertise, IdentityChanged
+from firmware_sim.core.events import Advertise, IdentityChanged, Publish
 from firmware_sim.core.held import Held, first_record
 from firmware_sim.core.identity import Identity
 from firmware_sim.core.rtc import Rtc
 from lockserver.protocol import gatt
 from lockserver.protocol.curve import private_key, public_bytes
 from lockserver.protocol.enrolment import (
+    E1,
     EnrolOffer,
     open_enrolment,
     read_e1,
@@ -23,6 +24,7 @@ from lockserver.protocol.enrolment import (
     write_e4,
 )
 from lockserver.protocol.errors import Denial, RemoteError
+from lockserver.protocol.handshake import REFUSAL
 from lockserver.protocol.journal import How, What
 from lockserver.protocol.limits import BUTTON_SECONDS, ENROL_NONCE
 from lockserver.protocol.sealed import Box, box_info, unseal
@@ -30,6 +32,8 @@ from lockserver.protocol.topics import shard
 
 if TYPE_CHECKING:
     from firmware_sim.core.core import Core
+    from firmware_sim.core.identity import FactoryIdentity
+    from lockserver.protocol.curve import Random
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,28 @@ class Enrolment:
         )
         return write_e2(sign_offer(offer, core.factory.signer))
 
+    def message(self, data: bytes, *, retained: bool) -> None:
+        """E1 or E3 from the broker; every refusal is `7F`. What the broker kept from before is nobody's."""
+        core = self._core
+        if retained:
+            return
+        try:
+            if data[:1] == bytes([E1]):
+                core.emit(Publish(self.offer(data)))
+                return
+            e4 = self.accept(data)
+        except RemoteError as error:
+            core.deny(How.REMOTE, error.code)
+            core.emit(Publish(REFUSAL))
+            return
+        core.emit(Publish(e4))
+        self.announce()
+
     def accept(self, e3: bytes) -> bytes:
-        """E4 for an E3: the lock has its identity. RemoteError: the document is not for us, or too late."""
+        """E4 for an E3: the lock has its identity. RemoteError: the document is not for us, or too late.
+
+        `announce` follows when E4 has been sent.
+        """
         signed, mac = read_e3(e3)
         core, offer = self._core, self._offer
         if offer is None or not self.claimable:
@@ -124,14 +148,35 @@ class Enrolment:
         )
         core.held = held
         self._button = self._offer = None
-        core.emit(IdentityChanged())
-        self._advertise()
         return write_e4(core.seal(core.hello()))
+
+    def announce(self) -> None:
+        """From now on the lock goes by its new name."""
+        self._core.emit(IdentityChanged())
+        self._advertise()
 
     def _advertise(self) -> None:
         core = self._core
         name = core.factory.serial.encode() if core.held is None else core.held.identity.lock_id
         core.emit(Advertise(gatt.tag(name), self.claimable))
+
+
+def login_offer(factory: FactoryIdentity, random: Random) -> bytes:
+    """What a lock that nobody owns shows a broker that wants a password: an LK1-OFFER for nobody.
+
+    It proves the factory's key. Its owner's key is its own signing key, which is no phone's, so that
+    it can never be taken for the offer of an enrolment; the keys are thrown away.
+    """
+    signing, ecdh = public_bytes(private_key(random)), public_bytes(private_key(random))
+    offer = EnrolOffer(
+        serial=factory.serial,
+        certificate=factory.certificate,
+        nonce=random(ENROL_NONCE),
+        sign_public=signing,
+        ecdh_public=ecdh,
+        owner_public=signing,
+    )
+    return sign_offer(offer, factory.signer)
 
 
 def _unbox(offer: _Offer, box: bytes, purpose: Box, lock_id: bytes) -> bytes:

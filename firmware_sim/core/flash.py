@@ -17,7 +17,7 @@ from lockserver.protocol.codec import decode, encode
 from lockserver.protocol.errors import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 #: Bytes of one bank. 500 journal entries and all documents are below 128 KiB; the rest is room to
 #: append in, so that a swap (an erase in real flash) comes once in some hundred unlocks.
@@ -26,6 +26,7 @@ BANK: Final = 256 * 1024
 RECORD_LIMIT: Final = 16 * 1024
 
 _HEAD: Final = 6  # length (2), CRC-32 (4)
+_WIPING: Final = "wiping"
 
 
 class PowerCutError(Exception):
@@ -44,6 +45,9 @@ class Medium(Protocol):
     def swap(self, data: bytes) -> None:
         """Write `data` to the other bank and make it the current one, atomically."""
 
+    def erase_other(self) -> None:
+        """Erase the bank that is not the current one, to its last byte."""
+
 
 class Flash:
     """Keys and values that survive. `put` returns only when they do."""
@@ -55,6 +59,8 @@ class Flash:
         for record, end in _records(medium.read()):
             self._apply(record)
             self._end = end
+        if _WIPING in self._values:
+            self._wiped()
 
     def get(self, key: str) -> bytes | None:
         """The value last put under `key`, or None."""
@@ -76,6 +82,18 @@ class Flash:
         self._medium.append(data, self._end)
         self._end += len(data)
         self._apply(values)
+
+    def wipe(self, kept: Collection[str]) -> None:
+        """Forget all but the keys `kept`, on the chip too: no byte of the rest can be read out of it."""
+        values = {key: value for key, value in self._values.items() if key in kept}
+        self._values = values | {_WIPING: b"\xf5"}
+        self._compact()
+        self._wiped()
+
+    def _wiped(self) -> None:
+        """The old bank still holds everything; a cut before this ends is made good at the next boot."""
+        self._medium.erase_other()
+        self.put({_WIPING: None})
 
     def _compact(self) -> None:
         image = b"".join(_framed(encode({key: value})) for key, value in self._values.items())

@@ -29,6 +29,9 @@ class FactoryIdentity:
     signer: EcdsaSigner
     certificate: bytes
     claim_code: bytes
+    model: str = "LSIM-1"
+    firmware_public: bytes | None = None
+    """The manufacturer's key for firmware; None: a lock that cannot be updated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from firmware_sim.core import held as holding
+from firmware_sim.core import release
 from firmware_sim.core.acts import INTENT, Acts, interrupted
 from firmware_sim.core.autolock import AutoLock
 from firmware_sim.core.core import Core, Settings
@@ -36,10 +37,13 @@ from firmware_sim.core.events import (
     RadioConnected,
     RadioGone,
     RadioMessage,
+    Reboot,
+    ResetHeld,
     SenseBolt,
     TamperSensor,
     Tick,
 )
+from firmware_sim.core.firmware import Firmware
 from firmware_sim.core.identity import FactoryIdentity, Identity, load_identity
 from firmware_sim.core.keypad import Keypad
 from firmware_sim.core.mechanics import Mechanics
@@ -49,6 +53,7 @@ from lockserver.protocol import gatt
 from lockserver.protocol.journal import How, What
 
 if TYPE_CHECKING:
+    from firmware_sim.core.firmware import Banks
     from firmware_sim.core.flash import Flash
     from firmware_sim.core.ring import Ring
     from firmware_sim.core.rtc import Moment
@@ -69,6 +74,7 @@ class Lock:
         random: Random,
         at: Moment,
         settings: Settings | None = None,
+        banks: Banks | None = None,
     ) -> None:
         core = Core(flash, factory, random, settings or Settings(), at)
         self._core = core
@@ -78,7 +84,8 @@ class Lock:
         self._acts = Acts(core)
         self._autolock = self._acts.follower = AutoLock(core, self._acts)
         self._mechanics = Mechanics(core, self._autolock)
-        self._server = Server(core, self._acts)
+        self._firmware = Firmware(core, banks)
+        self._server = Server(core, self._acts, self._firmware)
         self._enrolment = Enrolment(core)
         self._sessions = Sessions(core, self._acts, self._server, self._enrolment)
         self._keypad = Keypad(core, self._acts, self._server)
@@ -96,6 +103,8 @@ class Lock:
             core.journal(What.TORN, intent.how, intent.subject, beside)
         if core.held is not None and core.rtc.lost(core.at):
             core.journal(What.CLOCK_LOST, How.SELF)
+        self._firmware.booted()
+        release.resume(core)
         core.emit(SenseBolt())
         name = core.factory.serial.encode() if core.held is None else core.held.identity.lock_id
         core.emit(Advertise(gatt.tag(name), claimable=False))
@@ -103,11 +112,32 @@ class Lock:
     def step(self, event: Event, at: Moment) -> list[Effect]:
         """What the lock does about `event` at `at`. Raises only `PowerCutError`."""
         core = self._core
+        if core.stopped:
+            return []
         core.at = at
         self._dispatch(event)
         self._timers()
         self._server.pump()
+        self._start_anew()
         return core.take_effects()
+
+    def _start_anew(self) -> None:
+        """What needs a reboot waits for the motor, and for whoever still takes our last reports."""
+        core = self._core
+        if not self._acts.idle:
+            return
+        if core.retire_at is not None:
+            told = self._server.linked and not self._sessions.taking
+            if core.at.mono < core.retire_at and not told:
+                return
+            self._server.publish(core.hello())
+            self._sessions.close_all()
+            release.forget(core)
+        elif not (self._firmware.ready and self._firmware.switch()):
+            return
+        self._sessions.close_all()
+        core.emit(Reboot())
+        core.stopped = True
 
     def deadline(self) -> int | None:
         """Milliseconds since boot by which to send a `Tick`, or None."""
@@ -121,22 +151,20 @@ class Lock:
             self._keypad,
         )
         times = [self._flush_at, *(t for p in parts if (t := p.deadline) is not None)]
+        if self._core.retire_at is not None:
+            times.append(self._core.retire_at)
         return min(times)
 
     def _dispatch(self, event: Event) -> None:
         match event:
-            case RadioConnected(connection):
-                self._sessions.connected(connection)
-            case RadioMessage(connection, data):
-                self._sessions.message(connection, data)
-            case RadioBroken(connection):
-                self._sessions.broken(connection)
-            case RadioGone(connection):
-                self._sessions.gone(connection)
+            case RadioConnected() | RadioMessage() | RadioBroken() | RadioGone():
+                self._heard(event)
             case BrokerUp():
                 self._server.up()
             case BrokerDown():
                 self._server.down()
+            case BrokerMessage(data, retained) if self._core.held is None:
+                self._enrolment.message(data, retained=retained)
             case BrokerMessage(data, retained):
                 self._server.message(data, retained=retained)
             case BoltReport(state):
@@ -146,10 +174,24 @@ class Lock:
                 self._enrolment.pressed()
             case KeypadEntered() | CardPresented() | FingerRead():
                 self._tried(event)
+            case ResetHeld():
+                release.held_button(self._core)
             case DoorSensor() | TamperSensor() | HandleTurned() | CylinderTurned() | BatteryReading():
                 self._sensed(event)
             case Tick():
                 pass
+
+    def _heard(self, event: RadioConnected | RadioMessage | RadioBroken | RadioGone) -> None:
+        """Somebody's phone."""
+        match event:
+            case RadioConnected(connection):
+                self._sessions.connected(connection)
+            case RadioMessage(connection, data):
+                self._sessions.message(connection, data)
+            case RadioBroken(connection):
+                self._sessions.broken(connection)
+            case RadioGone(connection):
+                self._sessions.gone(connection)
 
     def _tried(self, event: KeypadEntered | CardPresented | FingerRead) -> None:
         """Somebody at keypad or reader wants to come in."""
@@ -161,7 +203,9 @@ class Lock:
             case FingerRead(template):
                 self._keypad.finger(template)
 
-    def _sensed(self, event: Event) -> None:
+    def _sensed(
+        self, event: DoorSensor | TamperSensor | HandleTurned | CylinderTurned | BatteryReading
+    ) -> None:
         """What nobody asked for: hands and sensors."""
         match event:
             case DoorSensor(is_open):
@@ -174,8 +218,6 @@ class Lock:
                 self._mechanics.cylinder(locked=locked)
             case BatteryReading(percent):
                 self._mechanics.battery(percent)
-            case _:
-                pass
 
     def _timers(self) -> None:
         self._acts.tick()

@@ -23,6 +23,7 @@ from lockserver.protocol.commands import (
     Command,
     CommandKind,
     DocumentsBody,
+    FirmwareBody,
     JournalAckBody,
 )
 from lockserver.protocol.credential import Credential, read_credential
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_sim.core.core import Core
+    from firmware_sim.core.firmware import Firmware
     from firmware_sim.core.held import Held, Record
 
     Reply = Callable[[Report], None]
@@ -64,9 +66,10 @@ class _Waiting:
 class Server:
     """One lock's side of the conversation with its server."""
 
-    def __init__(self, core: Core, acts: Acts) -> None:
+    def __init__(self, core: Core, acts: Acts, firmware: Firmware) -> None:
         self._core = core
         self._acts = acts
+        self._firmware = firmware
         self._results = Results(core.flash)
         self._wishes = Wishes(core.flash)
         self._waiting: list[_Waiting] = []
@@ -105,11 +108,12 @@ class Server:
 
     def put_down(self, connection: int) -> None:
         """A gateway carries no more."""
-        if self._carriers.pop(connection, None) is not None and not self._linked:
+        if self._carriers.pop(connection, None) is not None and not self.linked:
             self._resend_at = None
 
     @property
-    def _linked(self) -> bool:
+    def linked(self) -> bool:
+        """Whether broker or gateway hears us."""
         return self._core.broker_up or bool(self._carriers)
 
     def _position(self, held: Held, say: Reply) -> None:
@@ -134,7 +138,7 @@ class Server:
     def deadline(self) -> int | None:
         """Milliseconds since boot at which to look again."""
         times = [w.until for w in self._waiting]
-        if self._linked:
+        if self.linked:
             times.append(self._ask_at)
             if self._resend_at is not None:
                 times.append(self._resend_at)
@@ -157,7 +161,7 @@ class Server:
     def pump(self) -> None:
         """Send what is new in the journal, and ask for the time when ours grows old."""
         core = self._core
-        if not self._linked or core.held is None:
+        if not self.linked or core.held is None:
             return
         if core.hello_due and core.at.mono >= self._hello_at:
             core.hello_due = False
@@ -209,6 +213,8 @@ class Server:
             self._documents(held, command, command.body, reply)
         elif isinstance(command.body, JournalAckBody):
             self._acknowledged(held, command.body)
+        elif isinstance(command.body, FirmwareBody):
+            self._firmware.take(command.body, reply)
         elif command.kind is CommandKind.SAY_HELLO:
             reply(core.hello())
         elif command.kind is CommandKind.INVENTORY:

@@ -93,6 +93,11 @@ class Sessions:
             times.append(self._core.at.mono)
         return min(times, default=None)
 
+    @property
+    def taking(self) -> bool:
+        """Whether some phone is still being given reports to carry."""
+        return any(s.parcels is not None for s in self._sessions.values())
+
     def connected(self, connection: int) -> None:
         """A phone is there."""
         self._sessions[connection] = _Session(connection, self._core.at.mono + FIRST_MS)
@@ -145,6 +150,7 @@ class Sessions:
         elif session.state in {_State.NEW, _State.ENROLLING} and first == E3:
             self._send(session, self._enrolment.accept(data))
             self._close(session)
+            self._enrolment.announce()
         elif session.state is _State.HANDSHAKE:
             self._prove(session, data)
         elif session.state is _State.OPEN and session.channel is not None:
@@ -188,8 +194,10 @@ class Sessions:
         if held.rtc.ratchet(core.at, claims.iat):
             core.flash.put(held.record())
         take_key_set(core, held, attempt.key_set, How.BLE)
-        take_documents(core, held, attempt.documents, How.BLE)
-        for _, denial in attempt.refused:
+        denials = take_documents(core, held, attempt.documents, How.BLE)
+        # an older list is no offence; an order to let the door go that is refused is told
+        grave = [denial for denial in denials if denial in {Denial.OCCUPIED, Denial.EXPIRED}]
+        for denial in [*(denial for _, denial in attempt.refused), *grave]:
             core.deny(How.BLE, denial, claims.cti)
         if attempt.documents or attempt.key_set:
             self._server.publish(core.applied(None, tuple(d for _, d in attempt.refused)))

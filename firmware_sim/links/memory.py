@@ -46,9 +46,12 @@ class Cut:
 
 @dataclass
 class MemoryMedium:
-    """Two banks of bytes. Survives the lock that writes to it."""
+    """Two banks of records and two of images. Survives the lock that writes to it."""
 
     bank: bytearray = field(default_factory=bytearray)
+    other: bytearray = field(default_factory=bytearray)
+    """The bank that is not the current one: a swap leaves in it what it was."""
+    images: list[bytearray] = field(default_factory=lambda: [bytearray(), bytearray()])
     writes: int = 0
     cut: Cut | None = None
 
@@ -69,7 +72,35 @@ class MemoryMedium:
         """All or nothing: the flag word is written last."""
         share = self._share()
         if share is None or share >= 1.0:
-            self.bank = bytearray(data)
+            self.other, self.bank = self.bank, bytearray(data)
+        else:
+            self.other = bytearray(data[: round(len(data) * share)])
+        if share is not None:
+            raise PowerCutError
+
+    def erase_other(self) -> None:
+        """Sector by sector: after a cut some of it is still there."""
+        share = self._share()
+        del self.other[: len(self.other) if share is None else round(len(self.other) * share)]
+        if share is not None:
+            raise PowerCutError
+
+    def image(self, bank: int) -> bytes:
+        """What was written since the bank was erased."""
+        return bytes(self.images[bank])
+
+    def write_image(self, bank: int, at: int, data: bytes) -> None:
+        """Write, unless or until the power goes."""
+        share = self._share()
+        self.images[bank][at:] = data if share is None else data[: round(len(data) * share)]
+        if share is not None:
+            raise PowerCutError
+
+    def erase_image(self, bank: int) -> None:
+        """Sector by sector."""
+        share = self._share()
+        image = self.images[bank]
+        del image[: len(image) if share is None else round(len(image) * share)]
         if share is not None:
             raise PowerCutError
 
@@ -181,7 +212,12 @@ class MemoryLock:
         self.clocks.reboot()
         try:
             self.lock = Lock(
-                Flash(self.medium), self._factory, self._random, self.clocks.now(), self._settings
+                Flash(self.medium),
+                self._factory,
+                self._random,
+                self.clocks.now(),
+                self._settings,
+                self.medium,
             )
         except PowerCutError:
             self.lock = None
