@@ -10,8 +10,9 @@ import hmac
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from lockserver.protocol.claims import HolderClass
 from lockserver.protocol.codec import encode
@@ -50,6 +51,9 @@ RECURRING: Final = 4 * HOUR
 """How long a recurring PIN works each time, from its start's time of day or of week."""
 
 _LABEL: Final = b"LK1 opin\0"
+_ROW: Final = b"\x84"
+"""Head of an array of four."""
+
 _RUN: Final = 5
 _DATE: Final = 8
 _VARIETY: Final = 4
@@ -101,8 +105,7 @@ PERIODS: Final = {PinCode.DAILY: DAY, PinCode.WEEKLY: WEEK}
 """Seconds from one window of a recurring PIN to the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class OfflinePin:
+class OfflinePin(NamedTuple):
     """What its digits are made of.  ``start_hour``: whole hours since 1970 (UTC); ``n``: 0 or 1."""
 
     epoch: int
@@ -201,13 +204,29 @@ def pin_digits(seed: bytes, pin: OfflinePin) -> str:
     """The nine digits of an offline PIN at the door with this seed."""
     if not 0 <= pin.n < PIN_TWINS or not 0 <= pin.start_hour <= MAX_HOUR:
         raise LocalError("n is 0 or 1, and the start hour within its range")
-    return _digits(hmac.new(seed, digestmod="sha256"), pin)
+    return f"{_number(_keyed(seed, pin.epoch), pin):0{PIN_DIGITS}d}"
 
 
-def _digits(keyed: hmac.HMAC, pin: OfflinePin) -> str:
-    mac = keyed.copy()
-    mac.update(_LABEL + encode([pin.epoch, int(pin.code), pin.start_hour, pin.n]))
-    return f"{int.from_bytes(mac.digest()[:8], 'big') % 10**PIN_DIGITS:0{PIN_DIGITS}d}"
+def _number(of_epoch: hmac.HMAC, pin: OfflinePin) -> int:
+    """The digits as a number; ``of_epoch`` is ``_keyed`` for the PIN's epoch."""
+    mac = of_epoch.copy()
+    mac.update(_tail(pin))
+    return int.from_bytes(mac.digest()[:8], "big") % 10**PIN_DIGITS
+
+
+def _keyed(seed: bytes, epoch: int) -> hmac.HMAC:
+    """An HMAC that has read all that PINs of one epoch have in common: label, head of the row, epoch."""
+    return hmac.new(seed, _LABEL + _ROW + encode(epoch), "sha256")
+
+
+def _tail(pin: OfflinePin) -> bytes:
+    """The rest of the row."""
+    return _SMALL[pin.code] + _hour(pin.start_hour) + _SMALL[pin.n]
+
+
+_SMALL: Final = tuple(encode(number) for number in range(max(len(PinCode), PIN_TWINS)))
+_hour = lru_cache(maxsize=64)(encode)
+"""For an hour the same two dozen start hours come in every search."""
 
 
 def candidates(epoch: int, owner_epoch: int, *, shared: bool, now: int) -> Iterator[OfflinePin]:
@@ -220,17 +239,33 @@ def candidates(epoch: int, owner_epoch: int, *, shared: bool, now: int) -> Itera
     for code in PinCode:
         base = owner_epoch if code is PinCode.OWNER else epoch
         epochs = (0,) if shared and code is not PinCode.OWNER else (base, base + 1)
-        for start_hour in range(max(0, last - FIRST_USE // HOUR), last + 1):
-            if OfflinePin(0, code, start_hour).begins(now):
-                yield from (OfflinePin(e, code, start_hour, n) for e in epochs for n in range(PIN_TWINS))
+        for start_hour in (last - ago for ago in _FRESH[code] if ago <= last):
+            for e in epochs:
+                for n in range(PIN_TWINS):
+                    yield OfflinePin(e, code, start_hour, n)
+
+
+_FRESH: Final = {
+    code: tuple(
+        ago for ago in reversed(range(FIRST_USE // HOUR + 1)) if OfflinePin(0, code, 0).begins(ago * HOUR)
+    )
+    for code in PinCode
+}
+"""How many hours ago a PIN may have started to be used first now.  Every start, life and window is in
+whole hours, so within one hour nothing changes."""
 
 
 def search(seed: bytes, digits: str, pins: Iterable[OfflinePin]) -> tuple[OfflinePin, ...]:
     """Those of ``pins`` that have these digits.  All are computed, whether or not one fits."""
-    keyed = hmac.new(seed, digestmod="sha256")
-    wanted = digits.encode()
-    fits = [(pin, hmac.compare_digest(_digits(keyed, pin).encode(), wanted)) for pin in pins]
-    return tuple(pin for pin, fit in fits if fit)
+    keyed: dict[int, hmac.HMAC] = {}
+    wanted = int(digits) if len(digits) == PIN_DIGITS and digits.isascii() and digits.isdecimal() else -1
+    fits = []
+    for pin in pins:
+        if pin.epoch not in keyed:
+            keyed[pin.epoch] = _keyed(seed, pin.epoch)
+        if _number(keyed[pin.epoch], pin) == wanted:
+            fits.append(pin)
+    return tuple(fits)
 
 
 def pause_after(failures: int) -> int:
