@@ -17,12 +17,20 @@ from lockserver.protocol.slots import Slot
 
 def decide_slot(slot: Slot, clock: ClockView, door: DoorView) -> Verdict:
     """Whether a slot whose verifier fits opens now: window ``[nbf, until)``, epoch, occupied room."""
+    granted = raised(slot.holder_class, slot.epoch, door)
     denial = (
         _slot_window(slot, clock)
         or epoch_denial(slot.holder_class, slot.epoch, door)
+        or _too_early_to_tell(slot, clock, granted)
         or _occupied(slot.holder_class, door)
     )
-    return raised(slot.holder_class, slot.epoch, door) if denial is None else Denied(denial)
+    return granted if denial is None else Denied(denial)
+
+
+def _too_early_to_tell(slot: Slot, clock: ClockView, granted: Granted) -> Denial | None:
+    """An epoch is raised inside its window only: a battery pull must not bring the next tenant in early."""
+    rises = granted.raise_epoch is not None
+    return Denial.CLOCK_LOST if rises and clock.now is None and clock.floor < slot.nbf else None
 
 
 def _slot_window(slot: Slot, clock: ClockView) -> Denial | None:
