@@ -14,7 +14,7 @@
 - A row that another transaction holds is waited for with a `Wait`; a circle raises `DeadlockError`.
 - To kill a process: `coroutine.close()`, or raise CrashError in the boundary. What it held is free then.
 - From outside: `store.rows(table, **equal)`, `store.plant(table, **values)` and `store.force(table,
-  where, **changes)` (both with the laws off), `store.heard` (every notice delivered).
+  where, **changes)` (both with the triggers off), `store.heard` (every notice delivered).
 
 The schema's laws are read from `lockserver.db.tables` and from the migration's triggers. Not modelled:
 which role may touch which table (PostgreSQL's grants), and time-outs of waiting and idling transactions.

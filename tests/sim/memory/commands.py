@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from lockserver.domain.command import GRACE, Command
 from lockserver.domain.errors import ConflictError, WishUsedError
-from lockserver.domain.grant import GrantClass
-from lockserver.domain.lock import IssuedCredential, JournalLine, SpentWish, Verdict
+from lockserver.domain.grant import Capability, GrantClass
+from lockserver.domain.lock import (
+    IssuedCredential,
+    JournalLine,
+    KeyOwner,
+    SpentWish,
+    Verdict,
+    WishTerms,
+)
 from tests.sim.memory.locks import useless
-from tests.sim.memory.rows import Rows, by, values
+from tests.sim.memory.rows import Rows, by, read, values
 from tests.sim.memory.schema import Row
 from tests.sim.memory.transaction import UPDATE
+
+REMOTE_ACTS = ("unlock", "lock", "hold_open")
+"""Wishes that nobody asks for by their target."""
 
 
 class Commands(Rows[Command]):
@@ -93,10 +103,31 @@ class Wishes(Rows[SpentWish]):
         except ConflictError as used:
             raise WishUsedError from used
 
-    async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
-        """Return the holders who wished this for this target."""
-        found = await self.find(operation=operation, target=target)
+    async def wishers(self, operation: str, target: UUID, since: datetime) -> Sequence[UUID]:
+        """Return the holders who wished this for this target, by wishes that were good until after `since`."""
+        found = await self.find(
+            lambda row: row["not_after"] > since and row["operation"] not in REMOTE_ACTS,
+            operation=operation,
+            target=target,
+        )
         return list({wish.holder_id for wish in found})
+
+    async def about(self, target: UUID) -> Sequence[SpentWish]:
+        """Return the wishes about this target in the order in which they were kept; no remote acts."""
+        return await self.find(
+            lambda row: row["operation"] not in REMOTE_ACTS, by("created_at", "id"), target=target
+        )
+
+    async def keep_terms(self, terms: WishTerms) -> None:
+        """Keep what a wish that was spent covers."""
+        async with self.statement("keep_terms") as work:
+            await work.insert("wish_terms", values(terms))
+
+    async def terms(self, wish_id: UUID) -> WishTerms | None:
+        """Return what a wish covers, where that was kept."""
+        async with self.statement() as work:
+            rows = work.rows("wish_terms", wish_id=wish_id)
+            return read(WishTerms, rows[0]) if rows else None
 
 
 class Credentials(Rows[IssuedCredential]):
@@ -132,16 +163,42 @@ class Credentials(Rows[IssuedCredential]):
             lock_id=lock_id,
         )
 
-    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, GrantClass]]:
-        """Return whose credentials these are: holder and class, by credential id."""
+    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, KeyOwner]:
+        """Return whose credentials these are, by credential id."""
         async with self.statement() as work:
             found = {}
             for cti in ids:
                 credential = work.row(self.table, cti)
                 grant = work.row("grants", credential["grant_id"]) if credential else None
                 if grant is not None:
-                    found[cti] = (grant["holder_id"], grant["class_"])
+                    parent = work.row("grants", grant["parent_id"])
+                    named_by = None if parent is None else parent["holder_id"]
+                    found[cti] = KeyOwner(grant["holder_id"], grant["class_"], grant["tenancy_id"], named_by)
             return found
+
+    async def ever(self, grant_id: UUID) -> IssuedCredential | None:
+        """Return the newest credential that was ever cut from this grant, living or not."""
+        return await self.first(order=by("id", newest=True), grant_id=grant_id)
+
+    async def withdraw(self, grant_ids: Sequence[UUID], at: datetime) -> None:
+        """Mark the living credentials of these grants as revoked; the next list will name them."""
+        wanted = set(grant_ids)
+        await self._withdraw(lambda row: row["grant_id"] in wanted, at)
+
+    async def withdraw_entry(self, lock_id: UUID, at: datetime) -> None:
+        """Mark the living credentials of this lock that convey `entry` as revoked."""
+        await self._withdraw(
+            lambda row: row["lock_id"] == lock_id and row["capabilities"] & Capability.ENTRY != 0, at
+        )
+
+    async def _withdraw(self, which: Callable[[Row], bool], at: datetime) -> None:
+        def living(row: Row) -> bool:
+            return which(row) and row["revoked_at"] is None and row["expires_at"] > at
+
+        async with self.statement("withdraw") as work:
+            for row in work.rows(self.table):
+                if living(row):
+                    await work.update(self.table, row["id"], {"revoked_at": at}, living)
 
     async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
         """Return when the oldest credential was issued that lives and is not revoked."""

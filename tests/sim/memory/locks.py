@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from lockserver.domain.errors import NotFoundError
+from lockserver.domain.grant import Capability
 from lockserver.domain.lock import (
     BrokerIdentity,
     DocumentKind,
@@ -21,6 +22,7 @@ from tests.sim.memory.rows import Rows, by, read, some
 from tests.sim.memory.schema import Row
 from tests.sim.memory.transaction import UPDATE, Transaction
 
+_ENTRY = int(Capability.ENTRY)
 ADVANCED = ("journal_number", "journal_hash", "boot", "seq", "last_seen_at", "connected")
 
 
@@ -31,11 +33,39 @@ def useless(work: Transaction, credential: Row, at: datetime) -> bool:
     grant, phone = work.row("grants", credential["grant_id"]), work.row("phones", credential["phone_id"])
     if grant is None or phone is None:
         return False
+    said = credential["capabilities"]
     return (
-        grant["state"] != "active"
-        or (grant["upper"] is not None and grant["upper"] < credential["expires_at"])
+        _gives_less(grant, credential)
+        or grant["lower"] > credential["not_before"]
+        or said & ~(grant["capabilities"] | _ENTRY) != 0
+        or credential["schedule"] != grant["schedule"]
+        or _hangs_under_what_ended(work, grant, credential)
+        or (said & _ENTRY != 0 and not _entry_lives(work, grant, credential))
         or phone["state"] != "active"
         or credential["revoked_at"] is not None
+    )
+
+
+def _gives_less(grant: Row, credential: Row) -> bool:
+    """Tell whether a grant does not live for as long as the credential."""
+    ends_before = grant["upper"] is not None and grant["upper"] < credential["expires_at"]
+    return bool(grant["state"] != "active" or ends_before)
+
+
+def _hangs_under_what_ended(work: Transaction, grant: Row, credential: Row) -> bool:
+    """Tell whether the grantor's own grant, or the one above, gives less than the credential."""
+    parent = work.row("grants", grant["parent_id"])
+    above = None if parent is None else work.row("grants", parent["parent_id"])
+    return any(one is not None and _gives_less(one, credential) for one in (parent, above))
+
+
+def _entry_lives(work: Transaction, grant: Row, credential: Row) -> bool:
+    """Tell whether somebody lets this holder in for as long as the credential lasts."""
+    return any(
+        entry["upper"] >= credential["expires_at"]
+        and entry["class_"] in (grant["class_"], "both")
+        and entry["holder_id"] in (None, grant["holder_id"])
+        for entry in work.rows("entries", lock_id=credential["lock_id"], ended_at=None)
     )
 
 
@@ -144,9 +174,7 @@ class LockStates(Rows[LockStatus]):
     async def save(self, status: LockStatus) -> None:
         """Write it, whether or not there was a row."""
         async with self.statement("save") as work:
-            while not await work.insert(self.table, asdict(status), or_nothing=True):
-                if await work.update(self.table, status.lock_id, asdict(status)) is not None:
-                    break
+            await work.upsert(self.table, asdict(status))
 
     async def advance(self, statuses: Sequence[LockStatus]) -> None:
         """Write where the journals and reports of many held rows stand: head, position, last seen."""

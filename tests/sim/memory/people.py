@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -93,6 +94,10 @@ class Phones(Rows[Phone]):
         """Return a holder's phones, oldest first."""
         return await self.find(order=by("id"), holder_id=holder_id)
 
+    async def by_key(self, key: bytes) -> Phone | None:
+        """Return the phone whose signing key has this SHA-256: how a grantor names it."""
+        return await self.first(lambda row: hashlib.sha256(row["sign_pub"]).digest() == key)
+
 
 class Houses(Rows[House]):
     """Houses and who works there."""
@@ -104,10 +109,20 @@ class Houses(Rows[House]):
         """Return the houses that this holder owns, oldest first."""
         return await self.find(order=by("id"), owner_holder_id=holder_id)
 
-    async def add_staff(self, house_id: UUID, holder_id: UUID) -> None:
-        """Make a holder staff of a house; nothing happens where he is."""
+    async def add_staff(self, house_id: UUID, holder_id: UUID, wish_id: UUID | None) -> None:
+        """Make a holder staff of a house by the owner's wish; where he is, the newer wish counts."""
         async with self.statement("add_staff") as work:
-            await work.insert("house_staff", {"house_id": house_id, "holder_id": holder_id}, or_nothing=True)
+            row = {"house_id": house_id, "holder_id": holder_id, "wish_id": wish_id}
+            if wish_id is None:
+                await work.insert("house_staff", row, or_nothing=True)
+            else:
+                await work.upsert("house_staff", row)
+
+    async def staff_wishes(self, holder_id: UUID) -> Sequence[tuple[UUID, UUID]]:
+        """Return (house, the wish that named him) wherever a holder is staff by a kept wish."""
+        async with self.statement() as work:
+            rows = work.rows("house_staff", holder_id=holder_id)
+            return [(row["house_id"], row["wish_id"]) for row in rows if row["wish_id"] is not None]
 
     async def is_staff(self, house_id: UUID, holder_id: UUID) -> bool:
         """Tell whether a holder is staff of a house."""

@@ -26,6 +26,7 @@ Row = Mapping[str, Any]
 Key = Any
 """A row's primary key: the value itself, or a tuple where it has several columns."""
 
+CLOCKED: Final = "clock_timestamp()"
 UNREAD: Final[list[str]] = []
 """Laws of the schema that the memory does not keep yet."""
 
@@ -82,6 +83,8 @@ class Laws:
     columns: tuple[str, ...]
     needed: tuple[str, ...] = ()
     defaults: dict[str, Callable[[datetime], Any]] = field(default_factory=dict)
+    clocked: frozenset[str] = frozenset()
+    """Columns that take the instant of the writing, not that of the transaction's beginning."""
     instants: frozenset[str] = frozenset()
     copied: frozenset[str] = frozenset()
     checks: list[tuple[str, Condition]] = field(default_factory=list)
@@ -101,15 +104,30 @@ class Laws:
             return row[self.key[0]]
         return tuple(row[name] for name in self.key)
 
-    def filled(self, values: Row, now: datetime) -> dict[str, Any]:
-        """Return a whole row: what is given, defaults for the rest, NULL where there is none."""
+    def check(self, row: Row) -> None:
+        """Hold NOT NULL and the CHECKs against a row. Raises IntegrityRefusedError."""
+        for name in self.needed:
+            if row[name] is None:
+                column = name.rstrip("_")
+                raise triggers.refuse(
+                    f'null value in column "{column}" of relation "{self.name}" violates not-null constraint'
+                )
+        for rule, condition in self.checks:
+            if condition(row) is False:
+                raise triggers.refuse(rule)
+
+    def filled(self, values: Row, began: datetime, now: Callable[[], datetime]) -> dict[str, Any]:
+        """Return a whole row: what is given, defaults for the rest, NULL where there is none.
+
+        `began`: when the transaction did; `now()`: the instant of the writing.
+        """
         unknown = set(values) - set(self.columns)
         if unknown:
             raise KeyError(f"{self.name} has no {sorted(unknown)}")
         row = {name: values.get(name) for name in self.columns}
         for name, default in self.defaults.items():
             if name not in values:
-                row[name] = default(now)
+                row[name] = default(now() if name in self.clocked else began)
         return self.stored(row)
 
     def stored(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +160,7 @@ def _default(column: Column[Any]) -> Callable[[datetime], Any] | None:
     if column.server_default is None:
         return None
     source = str(getattr(column.server_default, "arg", ""))
-    if source.lower() in ("now()", "current_timestamp"):
+    if source.lower() in ("now()", "current_timestamp", CLOCKED):
         return lambda now: now
     if source.lower() in ("true", "false"):
         return lambda _now: source.lower() == "true"
@@ -150,6 +168,8 @@ def _default(column: Column[Any]) -> Callable[[datetime], Any] | None:
         return lambda _now: int(source)
     if re.fullmatch(r"\w+", source) and source != "CURRENT_USER":
         return lambda _now: source
+    if source not in ("pg_current_xact_id()", "CURRENT_USER", ""):
+        UNREAD.append(f"{column.table.name}.{column.name}: DEFAULT {source}")
     return None  # an identity, a transaction's id: the store's own business
 
 
@@ -203,6 +223,9 @@ def _laws(table: Table) -> Laws:
         default = _default(column)
         if default is not None:
             laws.defaults[str(column.key)] = default
+    laws.clocked = frozenset(
+        str(c.key) for c in table.columns if str(getattr(c.server_default, "arg", "")) == CLOCKED
+    )
     own = {"id", "txid"} if table.name == "audit_log" else set()  # drawn at the commit
     laws.needed = tuple(str(c.key) for c in table.columns if not c.nullable and c.key not in own)
     for rule in table.constraints:

@@ -165,25 +165,39 @@ class Steps:
             row = work.row("commands", command_id)
             return None if row is None else read(Command, row)
 
-    async def dispatch(self, lock_id: UUID, at: datetime) -> Sequence[Dispatched]:
-        """Mark the lock's queued commands that still live as sent; return what to send, in order."""
+    async def dispatch(self, lock_id: UUID, at: datetime, via: str | None, most: int) -> Sequence[Dispatched]:
+        """Mark the lock's oldest queued commands that still live as sent; return what to send, in order."""
 
-        def ready(row: Row) -> bool:
-            return bool(row["state"] == "queued" and row["not_after"] > at)
-
+        changes = {"state": "sent", "sent_at": at, "via": via, "fault": None}
         sent = []
         async with self.connection.statement("steps.dispatch") as work:
-            for command in work.rows("commands", lock_id=lock_id):
+            living = [
+                row for row in work.rows("commands", lock_id=lock_id, state="queued") if row["not_after"] > at
+            ]
+            for command in by("counter")(living)[:most]:
                 wish = work.row("wishes", command["wish_id"])
                 key = work.row("credentials", command["credential_id"])
-                if wish is None or key is None or not ready(command):
+                if wish is None or key is None:
                     continue
-                row = await work.update("commands", command["id"], {"state": "sent", "sent_at": at}, ready)
+                row = await work.update(
+                    "commands", command["id"], changes, lambda row: row["state"] == "queued"
+                )
                 if row is not None:
                     sent.append(
                         Dispatched(row["id"], row["counter"], row["not_after"], wish["raw"], key["raw"])
                     )
         return sorted(sent, key=lambda one: one.counter)
+
+    async def hold_up(self, lock_id: UUID, fault: str) -> None:
+        """Write down what keeps the lock's queued commands waiting."""
+
+        def waits(row: Row) -> bool:
+            return bool(row["state"] == "queued" and row["fault"] != fault)
+
+        async with self.connection.statement("steps.hold_up") as work:
+            for command in work.rows("commands", lock_id=lock_id):
+                if waits(command):
+                    await work.update("commands", command["id"], {"fault": fault}, waits)
 
     async def conclude(
         self, status: LockStatus, command_id: UUID, conclusion: Conclusion, evidence: bytes

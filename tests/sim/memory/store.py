@@ -102,17 +102,20 @@ class MemoryStore:
         return [dict(row) for _, row in self.tables[table].find(equal)]
 
     def force(self, table: str, where: dict[str, Any] | None = None, **changes: Any) -> int:
-        """Change committed rows as a superuser who switched the laws off; how many there were."""
+        """Change committed rows as a superuser who switched the triggers off; how many there were."""
         laws, kept = TABLES[table], self.tables[table]
         touched = list(kept.find(where or {}))
         for key, row in touched:
-            kept.put(key, laws.stored({**row, **changes}))
+            changed = laws.stored({**row, **changes})
+            laws.check(changed)
+            kept.put(key, changed)
         return len(touched)
 
     def plant(self, table: str, **values: Any) -> None:
-        """Insert a row as a superuser who switched the laws off."""
+        """Insert a row as a superuser who switched the triggers off (references too)."""
         laws = TABLES[table]
-        row = laws.filled(values, self.now())
+        row = laws.filled(values, self.now(), self.now)
+        laws.check(row)
         self.tables[table].put(laws.key_of(row), row)
 
     @asynccontextmanager

@@ -122,6 +122,25 @@ class Grants(Rows[Grant]):
         mine = await self.of_holder(holder_id, at)
         return [grant for grant in mine if grant.door_id == door_id and grant.lives(at)]
 
+    async def children(self, grant_ids: Sequence[UUID]) -> Sequence[Grant]:
+        """Return and hold the grants that hang directly under these and are not revoked, by id."""
+        under = set(grant_ids)
+        return await self.held(lambda row: row["parent_id"] in under and row["state"] != "revoked", by("id"))
+
+    async def shown_to(self, holder_id: UUID, at: datetime) -> Sequence[Grant]:
+        """Return his own grants and those given by him or by whom he gave one, newest first."""
+        async with self.statement() as work:
+            rows = work.rows(self.table)
+            mine = {row["id"] for row in rows if row["holder_id"] == holder_id}
+            given = {row["id"] for row in rows if row["parent_id"] in mine}
+            shown = [
+                row
+                for row in rows
+                if (row["id"] in mine or row["parent_id"] in mine | given)
+                and (row["upper"] is None or row["upper"] > at)
+            ]
+            return [self.read(row) for row in by("id", newest=True)(shown)]
+
 
 class Filings(Rows[Registration]):
     """Registrations, without the column that only verify may read."""

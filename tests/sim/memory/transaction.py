@@ -31,6 +31,11 @@ _NOBODY: Final = object()
 _CLASH: Final = frozenset({(1, 3), (3, 1), (2, 2), (2, 3), (3, 2), (3, 3)})
 
 
+def _rule_of(laws: Laws, columns: tuple[str, ...]) -> str | None:
+    """Return the name of the unique rule over these columns."""
+    return next((rule.name for rule in laws.unique if rule.columns == columns and rule.where is None), None)
+
+
 class AbortedError(Exception):
     """A statement of this transaction was refused: it takes no other, and its end undoes it."""
 
@@ -137,25 +142,35 @@ class Transaction:
 
     # ---- writing
 
-    async def insert(self, table: str, values: Row, *, or_nothing: bool = False) -> bool:
-        """Write a new row; tell whether it was written (`or_nothing`: not, where a unique rule is in the way).
+    async def insert(self, table: str, values: Row, *, or_nothing: bool | tuple[str, ...] = False) -> bool:
+        """Write a new row; tell whether it was written.
 
+        `or_nothing`: it is not, where a unique rule (that of these columns) is in the way.
         Raises ConflictError, IntegrityRefusedError.
         """
         laws = TABLES[table]
-        row = laws.filled(values, self.began)
+        row = laws.filled(values, self.began, self.store.now)
         for trigger in laws.before:
             trigger.judges(self, None, row)
-        self._check(laws, row)
+        laws.check(row)
         key = laws.key_of(row)
         taken = await self._taken(laws, _NOBODY, None, row)
         if taken is not None:
-            if or_nothing:
+            if or_nothing is True or (or_nothing and taken == _rule_of(laws, or_nothing)):
                 return False
             raise ConflictError(rule=taken)
         self._put(table, key, row)
         await self._refer(laws, None, row)
         self._judge_later(table, row)
+        return True
+
+    async def upsert(self, table: str, values: Row, still: Callable[[Row], bool] = lambda _row: True) -> bool:
+        """Write a row, new or over the one that has its key and is `still` meant; tell whether it was written."""
+        laws = TABLES[table]
+        key = laws.key_of(values)
+        while not await self.insert(table, values, or_nothing=laws.key):
+            if self.row(table, key) is not None:
+                return await self.update(table, key, values, still) is not None
         return True
 
     async def update(
@@ -180,7 +195,7 @@ class Transaction:
         row = laws.stored({**before, **changed})
         for trigger in laws.before:
             trigger.judges(self, before, row)
-        self._check(laws, row)
+        laws.check(row)
         if any(before[n] != row[n] for rule in laws.unique if rule.where is None for n in rule.columns):
             await self.hold(table, key, UPDATE)
         taken = await self._taken(laws, key, before, row)
@@ -197,18 +212,6 @@ class Transaction:
 
     def _put(self, table: str, key: Key, row: Row) -> None:
         self.writes.setdefault(table, {})[key] = row
-
-    @staticmethod
-    def _check(laws: Laws, row: Row) -> None:
-        for name in laws.needed:
-            if row[name] is None:
-                column = name.rstrip("_")
-                raise triggers.refuse(
-                    f'null value in column "{column}" of relation "{laws.name}" violates not-null constraint'
-                )
-        for rule, condition in laws.checks:
-            if condition(row) is False:
-                raise triggers.refuse(rule)
 
     async def _taken(self, laws: Laws, own: Key, before: Row | None, row: Row) -> str | None:
         """Return the unique rule that another row is in the way of; wait for who has not ended yet.

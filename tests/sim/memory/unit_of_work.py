@@ -8,11 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from lockserver.app.ports.asking import Channel
+from tests.sim.memory.access import Entries, Notices
+from tests.sim.memory.carriers import GatewayCredentials, Gateways
 from tests.sim.memory.commands import Commands, Credentials, Journals, Verdicts, Wishes
 from tests.sim.memory.locks import LockDocuments, Locks, LockStates, SiteKeys
 from tests.sim.memory.people import Accounts, Doors, Holders, Houses, Phones, Sessions
 from tests.sim.memory.platform import Audit, CaseFiles, Cases, Idempotency, Outbox
 from tests.sim.memory.rows import Connection
+from tests.sim.memory.slots import Captures, Findings, GivenPins, Slots
 from tests.sim.memory.steps import Steps
 from tests.sim.memory.store import MemoryStore
 from tests.sim.memory.tenancies import Duties, Filings, Grants, Ledger, Registrations, Tenancies
@@ -97,6 +100,46 @@ class MemoryUnitOfWork:
     def credentials(self) -> Credentials:
         """E-keys as they were signed."""
         return Credentials(self.connection)
+
+    @cached_property
+    def gateways(self) -> Gateways:
+        """Carriers over BLE."""
+        return Gateways(self.connection)
+
+    @cached_property
+    def gateway_credentials(self) -> GatewayCredentials:
+        """What gateways may carry to."""
+        return GatewayCredentials(self.connection)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """Entries to occupied rooms."""
+        return Entries(self.connection)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What people were told."""
+        return Notices(self.connection)
+
+    @cached_property
+    def slots(self) -> Slots:
+        """Places in keypads and readers."""
+        return Slots(self.connection)
+
+    @cached_property
+    def given_pins(self) -> GivenPins:
+        """PINs that were read out."""
+        return GivenPins(self.connection)
+
+    @cached_property
+    def captures(self) -> Captures:
+        """What locks captured."""
+        return Captures(self.connection)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """What is otherwise than it should be."""
+        return Findings(self.connection)
 
     @cached_property
     def wishes(self) -> Wishes:

@@ -1,0 +1,152 @@
+"""Whatever a use case may ask, PostgreSQL and the memory answer alike, refuse alike, and keep alike.
+
+Questions are drawn from the ports' own signatures over a town that is planted into both; both are asked
+in step, and afterwards every row of every table is compared.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from psycopg.errors import InFailedSqlTransaction
+from sqlalchemy.exc import DBAPIError
+
+from lockserver.app.ports import Transactions
+from lockserver.db.repositories.rows import refusals
+from lockserver.domain.errors import DomainError
+from tests.contract.work.questions import NEW, Question, Questions, asked, methods, repositories
+from tests.contract.work.town import Town
+from tests.sim.memory import AbortedError, MemoryStore, MemoryUnitOfWork
+from tests.sim.memory.schema import TABLES, UNREAD
+from tests.support.database import Database
+from tests.support.workbench import MemoryBench, PostgresBench
+
+pytestmark = pytest.mark.contract
+
+IN_NO_ORDER = {
+    ("locks", "active"),
+    ("locks", "at_turning_doors"),
+    ("locks", "with_stale_access"),
+    ("lock_documents", "lagging"),
+    ("commands", "open_locks"),
+    ("commands", "carried_out_or_refused"),
+    ("wishes", "wishers"),
+    ("tenancies", "over_at"),
+    ("duties", "open_due_before"),
+    ("case_files", "drop_parts"),
+    ("case_files", "withdrawn_with_face"),
+    ("case_files", "kept_idle_since"),
+    ("case_files", "kept_and_receipted"),
+}
+"""No order is promised (or none among equals): compared as a bag."""
+BY_THE_CLOCK = {"created_at", "received_at", "txid"}
+"""Columns that say when the database wrote the row."""
+
+
+def told(question: Question, outcome: Any) -> Any:
+    """An outcome, so that two of them can be compared."""
+    if isinstance(outcome, DomainError):
+        return (outcome.code, outcome.detail)
+    if isinstance(outcome, AbortedError | DBAPIError | InFailedSqlTransaction):
+        return "aborted"
+    if isinstance(outcome, Exception):
+        raise outcome
+    if isinstance(outcome, Sequence) and not isinstance(outcome, str | bytes):
+        found = list(outcome)
+        in_no_order = (question.repository, question.method) in IN_NO_ORDER
+        return sorted(found, key=repr) if in_no_order else found
+    return outcome
+
+
+async def outcomes(transactions: Transactions, questions: Sequence[Question], *, undo: bool) -> list[Any]:
+    """Put the questions in one transaction; what came of each, and of the commit."""
+    said: list[Any] = []
+    try:
+        async with transactions.begin() as work:
+            for question in questions:
+                try:
+                    with refusals():
+                        said.append(told(question, await question.put_to(work)))
+                except (DomainError, AbortedError, DBAPIError, InFailedSqlTransaction) as refused:
+                    said.append(told(question, refused))
+            if undo:
+                raise InterruptedError
+    except InterruptedError:
+        said.append("undone")
+    except DomainError as refused:
+        said.append((refused.code, refused.detail))
+    return said
+
+
+def kept(bench: PostgresBench | MemoryBench) -> dict[str, list[dict[str, Any]]]:
+    """Every row, without what only tells the time of its writing."""
+    found = {}
+    for name in TABLES:
+        rows = [
+            {column: value for column, value in row.items() if column not in BY_THE_CLOCK}
+            for row in bench.rows(name)
+        ]
+        if name in ("audit_log", "ledger"):
+            rows = [
+                {c: v for c, v in row.items() if c not in ("id", "at") or name == "ledger"} for row in rows
+            ]
+        found[name] = sorted(rows, key=repr)
+    return found
+
+
+@pytest_asyncio.fixture
+async def postgres_bench(database: Database) -> AsyncIterator[PostgresBench]:
+    bench = PostgresBench(database)
+    yield bench
+    bench.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_both_answer_refuse_and_keep_alike(postgres_bench: PostgresBench, seed: int) -> None:
+    store = MemoryStore()
+    Town(store, seed)
+    postgres_bench.copy(store)
+    memory, random, tally = MemoryBench(store), Random(seed), Counter[str]()
+    every = asked() * 2
+    random.shuffle(every)
+    while every:
+        chosen = [every.pop() for _ in range(min(len(every), random.randrange(1, 5)))]
+        drawer = Questions(store, random)
+        questions = [drawer.draw(*one) for one in chosen]
+        undo = random.random() < 0.3
+        wanted = await outcomes(postgres_bench.transactions(), questions, undo=undo)
+        given = await outcomes(memory.transactions(), questions, undo=undo)
+        assert given == wanted, questions
+        tally.update("refused" if isinstance(one, tuple) else "answered" for one in wanted)
+    assert kept(memory) == kept(postgres_bench)
+    assert tally["refused"] > 20, tally
+    assert tally["answered"] > 100, tally
+
+
+def test_nothing_of_the_schema_is_left_out() -> None:
+    assert UNREAD == []
+
+
+def test_the_memory_has_every_method_of_every_port() -> None:
+    missing = []
+    for name, port in repositories().items():
+        repository = getattr(MemoryUnitOfWork, name, None)
+        kind = inspect.signature(repository.func).return_annotation if repository is not None else None
+        if kind is None:
+            missing.append(name)
+            continue
+        import tests.sim.memory.unit_of_work as room
+
+        made = getattr(room, kind) if isinstance(kind, str) else kind
+        missing += [f"{name}.{method}" for method in methods(port) if not hasattr(made, method)]
+    assert missing == []
+
+
+def test_new_records_are_added_by_methods_that_exist() -> None:
+    assert {method for _, method in asked()} >= NEW - {"make"}
