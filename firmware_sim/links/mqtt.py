@@ -7,7 +7,6 @@ jittered and back off: after a broker's restart a thousand locks come back over 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import random
 import socket
@@ -23,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from paho.mqtt.enums import CallbackAPIVersion
 
 from firmware_sim.core.events import BrokerDown, BrokerMessage, BrokerUp
-from lockserver.protocol.topics import command_topic, lock_name, report_topic
+from firmware_sim.links.login import lock_login
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from firmware_sim.core.events import Event
     from firmware_sim.core.identity import Identity
+    from firmware_sim.links.login import Login
 
 #: Seconds: the first wait before a reconnect, and the longest. Each wait is drawn from [half, whole].
 WAIT: Final = (0.5, 30.0)
@@ -51,12 +51,12 @@ class BrokerAddress:
 
 
 class MqttLink:
-    """One lock's connection. `identity` names it; before that it stays away."""
+    """One lock's connection. `login` or `identity` name it; before that it stays away."""
 
     def __init__(self, address: BrokerAddress, feed: Callable[[Event], None]) -> None:
         self._address = address
         self._feed = feed
-        self._identity: Identity | None = None
+        self._login: Login | None = None
         self._client: paho.Client | None = None
         self._runner: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -73,16 +73,21 @@ class MqttLink:
 
     def identity(self, identity: Identity) -> None:
         """Connect as this lock from now on."""
-        self._identity = identity
-        if self._runner is None:
+        self.login(lock_login(identity))
+
+    def login(self, login: Login | None) -> None:
+        """Connect as this from now on, or stay away. What was said before is sent first."""
+        self._login = login
+        self._drop()
+        self._ended = True
+        self._changed.set()
+        if login is not None and (self._runner is None or self._runner.done()):
             self._runner = asyncio.get_running_loop().create_task(self._run())
-        else:
-            self._hang_up()
 
     def publish(self, data: bytes) -> None:
         """Send a report, or lose it: the journal is what lasts."""
-        if self._client is not None and self._up and self._identity is not None:
-            self._client.publish(report_topic(self._identity.lock_id), data, qos=0, retain=False)
+        if self._client is not None and self._up and self._login is not None:
+            self._client.publish(self._login.up, data, qos=0, retain=False)
             self._client.loop_write()
 
     def cut_network(self) -> None:
@@ -107,7 +112,7 @@ class MqttLink:
 
     async def _run(self) -> None:
         wait, patience = WAIT[0], CONNECT[0]
-        while True:
+        while self._login is not None:
             await self._healed.wait()
             self._ended = False
             try:
@@ -121,9 +126,9 @@ class MqttLink:
 
     async def _connected(self, patience: float) -> bool:
         """Connect and stay until the connection ends. Whether it ever stood."""
-        if self._identity is None:
+        if self._login is None:
             return False
-        client = self._client = self._make(self._identity)
+        client = self._client = self._make(self._login)
         loop = asyncio.get_running_loop()
         was_up = False
         try:
@@ -148,15 +153,13 @@ class MqttLink:
                 await self._changed.wait()
         self._changed.clear()
 
-    def _make(self, identity: Identity) -> paho.Client:
-        name = lock_name(identity.lock_id)
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=True)
+    def _make(self, login: Login) -> paho.Client:
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=login.name, clean_session=True)
         client.connect_timeout = CONNECT[1]
         if self._address.ca is not None:
-            client.tls_set_context(_client_context(self._address.ca, identity))
+            client.tls_set_context(_client_context(self._address.ca, login))
         else:
-            secret = base64.urlsafe_b64encode(identity.broker_secret).decode().rstrip("=")
-            client.username_pw_set(name, secret)
+            client.username_pw_set(login.name, login.password)
         loop = asyncio.get_running_loop()
 
         # connect() runs in a thread (a name look-up or a TLS handshake may block): what it watches is
@@ -195,13 +198,13 @@ class MqttLink:
         return client
 
     def _on_connect(self, client: paho.Client, _u: object, _f: object, reason: Any, _p: object) -> None:
-        if client is not self._client or self._identity is None:
+        if client is not self._client or self._login is None:
             client.disconnect()  # the plug was pulled while this one was still connecting
             return
         if reason.is_failure:
             self._end(client)
         else:
-            client.subscribe(command_topic(self._identity.lock_id), qos=0)
+            client.subscribe(self._login.down, qos=0)
 
     def _on_subscribe(
         self, client: paho.Client, _u: object, _mid: int, reasons: list[Any], _p: object
@@ -245,11 +248,11 @@ class MqttLink:
             self._feed(BrokerDown())
 
 
-def _client_context(ca: Path, identity: Identity) -> ssl.SSLContext:
+def _client_context(ca: Path, login: Login) -> ssl.SSLContext:
     """TLS as this lock. Python reads keys from files only, so they are in one for a moment."""
     context = ssl.create_default_context(cafile=str(ca))
-    key = identity.signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    certificate = x509.load_der_x509_certificate(identity.certificate).public_bytes(Encoding.PEM)
+    key = login.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    certificate = x509.load_der_x509_certificate(login.certificate).public_bytes(Encoding.PEM)
     with tempfile.NamedTemporaryFile(prefix="lock-", suffix=".pem") as file:  # mode 0600
         file.write(key + certificate)
         file.flush()

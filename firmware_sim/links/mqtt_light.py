@@ -9,20 +9,20 @@ lock does not know the difference; the two pass the same tests. No TLS: that is 
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 from typing import TYPE_CHECKING, Final
 
 from firmware_sim.core.events import BrokerDown, BrokerMessage, BrokerUp
+from firmware_sim.links.login import lock_login
 from firmware_sim.links.mqtt import CONNECT, KEEPALIVE, WAIT
 from lockserver.protocol.limits import MAX_ENVELOPE
-from lockserver.protocol.topics import command_topic, lock_name, report_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_sim.core.events import Event
     from firmware_sim.core.identity import Identity
+    from firmware_sim.links.login import Login
     from firmware_sim.links.mqtt import BrokerAddress
 
 #: Bytes of a packet that we take: an envelope and its topic. A broker that says more is hung up on.
@@ -82,7 +82,7 @@ def split(buffer: bytearray) -> list[tuple[int, bytes]]:
 
 
 class LightMqttLink(asyncio.Protocol):
-    """One lock's connection, as `MqttLink`; `identity` names it, and before that it stays away."""
+    """One lock's connection, as `MqttLink`; `login` or `identity` name it, and before that it stays away."""
 
     __slots__ = (
         "_address",
@@ -90,7 +90,7 @@ class LightMqttLink(asyncio.Protocol):
         "_buffer",
         "_cut",
         "_feed",
-        "_identity",
+        "_login",
         "_timer",
         "_transport",
         "_up",
@@ -100,7 +100,7 @@ class LightMqttLink(asyncio.Protocol):
     def __init__(self, address: BrokerAddress, feed: Callable[[Event], None]) -> None:
         self._address = address
         self._feed = feed
-        self._identity: Identity | None = None
+        self._login: Login | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._buffer = bytearray()
@@ -116,18 +116,21 @@ class LightMqttLink(asyncio.Protocol):
 
     def identity(self, identity: Identity) -> None:
         """Connect as this lock from now on."""
-        fresh = self._identity is None
-        self._identity = identity
+        self.login(lock_login(identity))
+
+    def login(self, login: Login | None) -> None:
+        """Connect as this from now on, or stay away. What was said before is sent first."""
+        fresh = self._login is None
+        self._login = login
         if fresh:
             self._later(0.0, self._dial)
-        else:
-            self._hang_up()
+        elif self._transport is not None:
+            self._transport.close()
 
     def publish(self, data: bytes) -> None:
         """Send a report, or lose it: the journal is what lasts."""
-        if self._up and self._transport is not None and self._identity is not None:
-            topic = report_topic(self._identity.lock_id).encode()
-            self._transport.write(packet(_PUBLISH << 4, text(topic) + data))
+        if self._up and self._transport is not None and self._login is not None:
+            self._transport.write(packet(_PUBLISH << 4, text(self._login.up.encode()) + data))
 
     def cut_network(self) -> None:
         """The network fails: no goodbye is said, and nothing gets through until `heal`."""
@@ -137,7 +140,7 @@ class LightMqttLink(asyncio.Protocol):
     def heal(self) -> None:
         """The network is back."""
         self._cut = False
-        if self._transport is None and self._identity is not None:
+        if self._transport is None and self._login is not None:
             self._later(0.0, self._dial)
 
     async def stop(self) -> None:
@@ -152,7 +155,7 @@ class LightMqttLink(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say who we are."""
         if (
-            self._identity is None
+            self._login is None
             or self._cut
             or not self._alive
             or not isinstance(transport, asyncio.Transport)
@@ -160,9 +163,8 @@ class LightMqttLink(asyncio.Protocol):
             transport.close()
             return
         self._transport = transport
-        name = lock_name(self._identity.lock_id)
-        secret = base64.urlsafe_b64encode(self._identity.broker_secret).decode().rstrip("=")
-        transport.write(connect_packet(name, name, secret))
+        login = self._login
+        transport.write(connect_packet(login.name, login.name, login.password))
         self._later(CONNECT[1], self._hang_up)
 
     def data_received(self, data: bytes) -> None:
@@ -189,9 +191,9 @@ class LightMqttLink(asyncio.Protocol):
 
     def _take(self, kind: int, body: bytes) -> None:
         if kind >> 4 == _CONNACK:
-            if body[1] != 0 or self._identity is None or self._transport is None:
+            if body[1] != 0 or self._login is None or self._transport is None:
                 raise BrokenError
-            topic = command_topic(self._identity.lock_id).encode()
+            topic = self._login.down.encode()
             self._transport.write(packet(0x82, b"\x00\x01" + text(topic) + b"\x00"))
         elif kind >> 4 == _SUBACK:
             if body[2] != 0:
@@ -210,7 +212,7 @@ class LightMqttLink(asyncio.Protocol):
             self._later(KEEPALIVE * random.uniform(0.6, 0.9), self._ping)  # noqa: S311
 
     def _dial(self) -> None:
-        if self._transport is None and self._alive and not self._cut:
+        if self._transport is None and self._alive and not self._cut and self._login is not None:
             loop = asyncio.get_running_loop()
             dialling = loop.create_connection(lambda: self, self._address.host, self._address.port)
             task = loop.create_task(dialling)

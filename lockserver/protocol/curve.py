@@ -63,6 +63,11 @@ class EcdsaSigner:
         self.public = public_bytes(private_key)
         self.kid = key_id(self.public)
 
+    @property
+    def key(self) -> ec.EllipticCurvePrivateKey:
+        """The key itself, for whoever needs it in another form (TLS)."""
+        return self._private
+
     def sign(self, message: bytes) -> bytes:
         """64-byte raw ES256 signature, deterministic."""
         r, s = decode_dss_signature(self._private.sign(message, _ECDSA))
