@@ -39,7 +39,8 @@ def _key_order(key: object) -> tuple[int, int, bytes]:
 
 def _plain(value: object, depth: int) -> object:
     """The value in plain types, maps in order, or LocalError for what the wire does not carry."""
-    if value is None or isinstance(value, bool | bytes):
+    kind = type(value)
+    if kind is int or kind in _SCALARS:  # first what is nearly everything: a phone waits for this
         return value
     if isinstance(value, int):
         return int(value)  # an enum's number
@@ -47,12 +48,14 @@ def _plain(value: object, depth: int) -> object:
         return str(value)
     if depth == 0:
         raise LocalError(f"nested deeper than {MAX_DEPTH}")
+    if kind is list or kind is tuple:
+        return [_plain(item, depth - 1) for item in value]  # type: ignore[attr-defined]  # kind says so
     if isinstance(value, Mapping):
         plain = {(int(k) if isinstance(k, int) else k): _plain(v, depth - 1) for k, v in value.items()}
         return {key: plain[key] for key in sorted(plain, key=_key_order)}
     if isinstance(value, Sequence):
         return [_plain(item, depth - 1) for item in value]
-    raise LocalError(f"a value of type {type(value).__name__}")
+    raise LocalError(f"a value of type {kind.__name__}")
 
 
 def _check(value: object, depth: int = MAX_DEPTH) -> None:
@@ -66,9 +69,12 @@ def _check(value: object, depth: int = MAX_DEPTH) -> None:
     if kind is int:
         if not -MAX_INT <= value <= MAX_INT:  # type: ignore[operator]  # kind says that it is an int
             raise LocalError("an integer beyond 2**53 - 1")
+    elif kind in _SCALARS:
+        return
     elif kind is list:
         for item in value:  # type: ignore[attr-defined]  # kind says that it is a list
-            _check(item, depth - 1)
+            if type(item) not in _SCALARS:
+                _check(item, depth - 1)
     elif kind is dict:
         last = (-1, 0, b"")
         for key, item in value.items():  # type: ignore[attr-defined]  # kind says that it is a dict
@@ -77,8 +83,9 @@ def _check(value: object, depth: int = MAX_DEPTH) -> None:
                 raise LocalError("a map out of order")
             last = order
             _check(key)
-            _check(item, depth - 1)
-    elif kind not in _SCALARS:
+            if type(item) not in _SCALARS:
+                _check(item, depth - 1)
+    else:
         raise LocalError(f"a value of type {kind.__name__}")
 
 
