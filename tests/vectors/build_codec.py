@@ -176,4 +176,35 @@ def topic_vectors() -> object:
             f"l/{shard}/{name}/up/report\u0000",
             "l/40/" + name + "/up/report",
         ],
+        "gateways": [
+            {
+                "gateway_id": gateway_id.hex(),
+                "up": topics.gateway_up(gateway_id),
+                "down": topics.gateway_down(gateway_id),
+            }
+            for gateway_id in (octets("gateway id", 16), LOCK_ID)
+        ],
+        "refuse_gateways": [
+            report,
+            f"g/{foreign}/{name}/up",
+            f"g/{shard}/{name}/up/",
+            f"g/{shard}/{name}/report",
+            f"g/{shard}/+/up",
+            f"g/{shard}/{name.upper()}/up",
+            f"g/{shard}/{name}",
+        ],
+        "enrolments": [
+            {"serial": serial, "up": topics.enrol_up(serial), "down": topics.enrol_down(serial)}
+            for serial in ("LK1-000042", "A-0Z", "Z" * 32)
+        ],
+        "refuse_enrolments": [
+            "e/abc1/up",
+            "e/ABC/up",
+            "e/" + "Z" * 33 + "/up",
+            "e/LK1-000042/report",
+            "e/+/up",
+            "e/LK1_000042/up",
+            "e/LK1-000042/up\n",
+            "l/00/LK1-000042/up",
+        ],
     }

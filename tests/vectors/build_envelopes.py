@@ -1,23 +1,34 @@
 """Vectors of commands, reports and the journal."""
 
-from lockserver.protocol.bolt import BoltState
+from dataclasses import replace
+
+from lockserver.protocol.bolt import BoltState, DoorState
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.commands import (
     ActBody,
+    CaptureBody,
     Command,
     CommandKind,
     DocumentsBody,
+    FirmwareBody,
     HelloBody,
+    InventoryBody,
     JournalAckBody,
 )
 from lockserver.protocol.credential import issue_credential
-from lockserver.protocol.documents import sign_access_state, sign_revocation_list
+from lockserver.protocol.documents import sign_access_state, sign_release, sign_revocation_list
 from lockserver.protocol.envelope import Envelope, Position, seal_command, seal_report
 from lockserver.protocol.errors import Denial
+from lockserver.protocol.firmware import sign_firmware
 from lockserver.protocol.journal import Entry, Head, How, What, entry_hash, entry_row, head_after
+from lockserver.protocol.pin import OfflinePin, PinCode, activation, offline_subject
 from lockserver.protocol.reports import (
     Applied,
+    Captured,
+    CapturedKind,
+    FirmwareState,
     Hello,
+    Inventory,
     JournalBatch,
     Outcome,
     Report,
@@ -25,8 +36,9 @@ from lockserver.protocol.reports import (
     TimeRequest,
 )
 from lockserver.protocol.sealed import Box, box_info, unseal
-from lockserver.protocol.wish import sign_wish
-from tests.vectors.build_documents import REVOCATION, STATE, WISH
+from lockserver.protocol.wish import WishOperation, sign_wish
+from tests.vectors.build_carriers import FIRMWARE, IMAGE, MANIFEST
+from tests.vectors.build_documents import RELEASE, REVOCATION, STATE, STATE_FINGERS, WISH
 from tests.vectors.cast import (
     COMMAND,
     HOLDER,
@@ -66,8 +78,28 @@ def entries() -> tuple[Entry, ...]:
         {"what": What.UNLOCKED, "how": How.PIN, "subject": 2, "at": NOW + 70, "uncertainty": 1},
         {"what": What.LOCKED, "how": How.SELF, "at": NOW + 75, "uncertainty": 1},
     ]
+    return _history(told, Head())
+
+
+def later_entries() -> tuple[Entry, ...]:
+    """What a lock with a keypad, readers and sensors goes on to say."""
+    subject = offline_subject(OfflinePin(3, PinCode.DAILY, NOW // 3600, 1))
+    cleared = offline_subject(OfflinePin(3, PinCode.CLEAR, NOW // 3600))
+    told: list[dict[str, object]] = [
+        {"what": What.CAPTURED, "how": How.CARD, "subject": octets("credential", 16), "at": NOW + 80},
+        {"what": What.UNLOCKED, "how": How.FINGER, "subject": 255, "at": NOW + 90, "uncertainty": 1},
+        {"what": What.UNLOCKED, "how": How.PIN, "subject": subject, "at": NOW + 95, "uncertainty": 1},
+        {"what": What.DENIED, "how": How.PIN, "denial": Denial.PIN_UNKNOWN, "at": NOW + 99, "count": 5},
+        {"what": What.LOCKOUT, "how": How.PIN, "denial": Denial.KEYPAD_LOCKED, "at": NOW + 99},
+        {"what": What.CLEARED, "how": How.PIN, "subject": cleared, "at": NOW + 900},
+        {"what": What.DOOR_HELD, "how": How.SELF, "at": NOW + 999},
+        {"what": What.FIRMWARE_REFUSED, "how": How.REMOTE, "denial": Denial.ROLLED_BACK},
+    ]
+    return _history(told, head_after(entries()[-1]))
+
+
+def _history(told: list[dict[str, object]], head: Head) -> tuple[Entry, ...]:
     history: list[Entry] = []
-    head = Head()
     for row in told:
         history.append(Entry(number=head.number + 1, prev_hash=head.hash, **row))  # type: ignore[arg-type]  # a table
         head = head_after(history[-1])
@@ -98,6 +130,32 @@ COMMANDS: dict[str, Command] = {
         JournalAckBody(6, head_after(entries()[-1]).hash),
     ),
     "say hello": Command(octets("command id 4", 16), CommandKind.SAY_HELLO, HelloBody()),
+    "firmware": Command(
+        octets("command id 5", 16),
+        CommandKind.FIRMWARE,
+        FirmwareBody(sign_firmware(MANIFEST, FIRMWARE.signer), 512, IMAGE[512:]),
+    ),
+    "firmware asks": Command(
+        octets("command id 6", 16),
+        CommandKind.FIRMWARE,
+        FirmwareBody(sign_firmware(MANIFEST, FIRMWARE.signer), 0),
+    ),
+    "inventory": Command(octets("command id 7", 16), CommandKind.INVENTORY, InventoryBody()),
+    "capture": Command(
+        octets("command id 8", 16),
+        CommandKind.CAPTURE,
+        CaptureBody(
+            sign_wish(replace(WISH, operation=WishOperation.ENROL_CARD), HOLDER.signer),
+            issue_credential(claims(), ISSUER.signer),
+        ),
+        counter=18,
+        not_after=NOW + 20,
+    ),
+    "release": Command(
+        octets("command id 9", 16),
+        CommandKind.DOCUMENTS,
+        DocumentsBody((SignedDocument(DocumentKind.RELEASE, sign_release(RELEASE, ISSUER.signer)),)),
+    ),
 }
 
 REPORTS: dict[str, Report] = {
@@ -142,6 +200,48 @@ REPORTS: dict[str, Report] = {
     "applied, some refused": Applied(
         7, 42, 1, None, occupied=False, denials=(Denial.ROLLED_BACK, Denial.WRONG_LOCK)
     ),
+    "hello, all of it": Hello(
+        counter=18,
+        state_version=8,
+        list_number=42,
+        key_set_number=1,
+        epoch=3,
+        occupied=True,
+        journal=head_after(entries()[-1]),
+        oldest_unacked=7,
+        time=NOW + 9,
+        uncertainty=2,
+        attested=True,
+        bolt=BoltState.JAMMED,
+        time_nonce=octets("time nonce 4", 8),
+        battery=19,
+        door=DoorState.OPEN,
+        tampered=False,
+        firmware=6,
+        firmware_version="1.6.2",
+        battery_age=86400,
+        jams=3,
+    ),
+    "captured": Captured(CapturedKind.CARD, octets("card", 16), octets("credential", 16), already=False),
+    "captured again": Captured(
+        CapturedKind.FINGER, octets("finger", 16), octets("credential", 16), already=True
+    ),
+    "inventory": Inventory(
+        8,
+        42,
+        3,
+        STATE_FINGERS.pins,
+        STATE_FINGERS.cards,
+        STATE_FINGERS.fingers,
+        tuple(
+            activation(OfflinePin(3, code, NOW // 3600, n))
+            for n, code in enumerate((PinCode.ONE_TIME, PinCode.WEEK))
+        ),
+    ),
+    "inventory of a gate": Inventory(0, 0, None),
+    "firmware comes": FirmwareState(6, "1.6.2", 512, 7),
+    "firmware refused": FirmwareState(6, "1.6.2", 0, 7, Denial.BAD_SIGNATURE),
+    "firmware": FirmwareState(7, "1.7.0", 0),
 }
 
 
@@ -195,5 +295,12 @@ def journal_vectors() -> object:
                 "hash": entry_hash(entry).hex(),
             }
             for entry in entries()
+        ],
+        "later": [
+            {
+                "row": [v.hex() if isinstance(v, bytes) else v for v in entry_row(entry)],
+                "hash": entry_hash(entry).hex(),
+            }
+            for entry in later_entries()
         ],
     }

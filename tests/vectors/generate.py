@@ -8,11 +8,13 @@ import json
 from pathlib import Path
 
 from tests.vectors.build_access import access_vectors
+from tests.vectors.build_carriers import firmware_vectors, gateway_vectors
 from tests.vectors.build_codec import codec_vectors, framing_vectors, sealed_vectors, topic_vectors
 from tests.vectors.build_documents import document_vectors
 from tests.vectors.build_enrolment import enrolment_vectors
 from tests.vectors.build_envelopes import envelope_vectors, journal_vectors
 from tests.vectors.build_handshake import handshake_vectors
+from tests.vectors.build_pins import pin_vectors
 
 FOLDER = Path(__file__).parent
 
@@ -25,9 +27,12 @@ def build() -> dict[str, object]:
         "documents.json": document_vectors(),
         "enrolment.json": enrolment_vectors(),
         "envelopes.json": envelope_vectors(),
+        "firmware.json": firmware_vectors(),
         "framing.json": framing_vectors(),
+        "gateway.json": gateway_vectors(),
         "handshake.json": handshake_vectors(),
         "journal.json": journal_vectors(),
+        "pins.json": pin_vectors(),
         "sealed.json": sealed_vectors(),
         "topics.json": topic_vectors(),
     }

@@ -162,3 +162,55 @@ class Transcript:
 
     def key_iv(self, number: int, th: bytes) -> bytes:
         return expand(self.prk, f"LK1 {number}\0".encode() + th, 28)
+
+
+# ------------------------------------------------------------------------------- §15
+
+
+LIVES = {
+    0: 86400, 1: 10800, 2: 86400, 3: 259200, 4: 604800, 5: 604800, 6: 7257600, 7: 86400, 8: 86400,
+}  # fmt: skip
+PERIODS = {5: 86400, 6: 604800}
+
+
+def offline_pin(seed: bytes, row: Sequence[int]) -> str:
+    whole = mac(seed, b"LK1 opin\0" + enc(list(row)))
+    return str(int.from_bytes(whole[:8], "big") % 1_000_000_000).rjust(9, "0")
+
+
+def searched(shared: bool, epoch: int, owner_epoch: int, now: int) -> list[list[int]]:
+    """Every offline PIN whose first use could be now."""
+    rows = []
+    for code, life in LIVES.items():
+        epochs = [owner_epoch, owner_epoch + 1] if code == 7 else [0] if shared else [epoch, epoch + 1]
+        for start in range(now - now % 3600 - 25 * 3600, now + 1, 3600):
+            age = now - start
+            if age < min(86400, life) and age % PERIODS.get(code, 1 << 40) < (
+                14400 if code in PERIODS else 1 << 40
+            ):
+                rows += [[e, code, start // 3600, n] for e in epochs for n in (0, 1)]
+    return rows
+
+
+def slot_verifier(seed: bytes, kind: str, value: bytes) -> bytes:
+    return mac(seed, f"LK1 {kind} ".encode() + value)[:16]
+
+
+def weak(digits: str) -> str | None:
+    """The rules of custom PINs, as the page words them."""
+    if len(digits) not in {7, 8, 9} or any(d not in "0123456789" for d in digits):
+        return "length"
+    if digits == digits[0] * len(digits):
+        return "same_digit"
+    ring = "0123456789" * 3
+    fives = {digits[i : i + 5] for i in range(len(digits) - 4)}
+    if any(five in ring or five in ring[::-1] for five in fives):
+        return "run"
+    for p in range(2, len(digits) // 2 + 1):
+        if (digits[:p] * len(digits))[: len(digits)] == digits:
+            return "block"
+    for i in range(len(digits) - 7):
+        year, month, day = int(digits[i : i + 4]), int(digits[i + 4 : i + 6]), int(digits[i + 6 : i + 8])
+        if 1900 <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31:
+            return "date"
+    return "few_digits" if len(set(digits)) <= 3 else None

@@ -83,6 +83,8 @@ def test_a_credential_says_what_the_page_says_it_says(row: dict[str, Any]) -> No
     if said["schedule"] is not None:
         offset, windows = said["schedule"]
         expected[-4] = [offset, [minute for window in windows for minute in window]]
+    if "uses" in said:
+        expected[-5] = said["uses"]
     assert claims == expected
 
 
@@ -101,8 +103,9 @@ def expected_fields(kind: str, said: dict[str, Any]) -> dict[int, object]:
         },
         "LK1-KEYS": lambda: {
             1: said["number"], 2: keys("issuer_keys"), 3: keys("command_keys"), 4: raw(said["report_key"]),
-            5: said["iat"],
+            5: said["iat"], 6: raw(said["pins_key"]) if "pins_key" in said else None,
         },
+        "LK1-RELEASE": lambda: {1: raw(said["lock_id"]), 2: said["reason"], 3: said["iat"]},
         "LK1-REQ": lambda: {
             1: raw(said["phone_id"]), 2: said["method_path"], 3: wire.sha256(raw(said["body"])),
             4: said["issued_at"], 5: raw(said["nonce"]),
@@ -122,8 +125,14 @@ def test_a_document_says_what_the_page_says_it_says(row: dict[str, Any]) -> None
     if row["kind"] == "LK1-STATE":
         epoch = {} if said["epoch"] is None else {3: said["epoch"]}
         rest = {1: raw(said["lock_id"]), 2: said["version"], 4: said["occupied"], 7: said["iat"]} | epoch
-        assert {k: v for k, v in fields.items() if k not in {5, 6}} == rest
-        for number, name in ((5, "pins"), (6, "cards")):
+        if said.get("hold_open") is not None:
+            offset, windows = said["hold_open"]
+            rest[9] = [offset, [minute for window in windows for minute in window]]
+        if said.get("auto_lock") is not None:
+            rest[10] = said["auto_lock"]
+        assert {k: v for k, v in fields.items() if k not in {5, 6, 8}} == rest
+        assert (8 in fields) is bool(said.get("fingers"))
+        for number, name in ((5, "pins"), (6, "cards"), (8, "fingers"))[: 2 + (8 in fields)]:
             slots = fields[number]
             assert isinstance(slots, list)
             assert [slot[0] for slot in slots] == said[name]
@@ -140,7 +149,7 @@ def test_commands_and_reports_open_and_are_signed_by_whom_they_should_be() -> No
         assert inside == raw(row["signed"])
         fields = wire.signed("LK1-CMD", inside, raw(ENVELOPES["command_public"]))
         assert fields[1] == lock_id
-        assert (4 in fields, 5 in fields) == ((True, True) if fields[3] in {1, 2, 3} else (False, False))
+        assert (4 in fields, 5 in fields) == ((True, True) if fields[3] in {1, 2, 3, 9} else (False, False))
     server = wire.private(ENVELOPES["report_scalar"])
     for row in ENVELOPES["reports"]:
         inside = wire.open_box(server, raw(row["hex"]), wire.box_info("report", lock_id))
@@ -161,7 +170,8 @@ def test_boxes_open_and_the_refused_ones_do_not() -> None:
 
 def test_the_journal_hashes_to_the_same_heads() -> None:
     previous = bytes(32)
-    for number, entry in enumerate(load("journal.json")["entries"], 1):
+    journal = load("journal.json")
+    for number, entry in enumerate(journal["entries"] + journal["later"], 1):
         row = [raw(v) if isinstance(v, str) else v for v in entry["row"]]
         assert (row[0], row[1]) == (number, previous)
         previous = wire.sha256(b"LK1-JRNL" + wire.enc(row))

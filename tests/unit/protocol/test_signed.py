@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from lockserver.protocol import cose, credential, fields
+from lockserver.protocol.access import Operation
+from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.claims import Capability, Claims, HolderClass, Schedule, claims_map
 from lockserver.protocol.cose import Kind, sign1
 from lockserver.protocol.credential import issue_credential, read_credential
@@ -26,7 +28,7 @@ from lockserver.protocol.documents import (
     sign_time,
 )
 from lockserver.protocol.errors import LocalError, RemoteError
-from lockserver.protocol.limits import MAX_MESSAGE, MAX_REVOKED, MAX_SLOTS
+from lockserver.protocol.limits import MAX_MESSAGE, MAX_REVOKED, MAX_SLOTS, MAX_TIME, MAX_WINDOWS
 from lockserver.protocol.request import read_request, sign_request
 from lockserver.protocol.slots import Slot
 from lockserver.protocol.wish import read_wish, sign_wish
@@ -42,6 +44,7 @@ from tests.vectors.cast import (
     ROOT,
     STRANGER,
     claims,
+    greeted,
     octets,
 )
 from tests.vectors.generate import FOLDER
@@ -50,7 +53,9 @@ ISSUERS = keys_by_id((ISSUER.public,))
 GOLDEN = json.loads((FOLDER / "documents.json").read_text(encoding="ascii"))
 
 
-@pytest.mark.parametrize("held", [claims(), made.FULL, made.GATE], ids=lambda c: c.cti.hex()[:6])
+@pytest.mark.parametrize(
+    "held", [claims(), made.FULL, made.GATE, made.ONCE, made.GATEWAY], ids=lambda c: c.cti.hex()[:6]
+)
 def test_a_credential_reads_as_it_was_issued(held: Claims) -> None:
     data = issue_credential(held, ISSUER.signer)
     read = read_credential(data, ISSUERS)
@@ -127,7 +132,7 @@ def refused_with_another_code() -> list[tuple[str, str, str]]:
 
 
 def test_L07_every_forged_or_odd_credential_is_refused_with_its_code() -> None:
-    assert len(GOLDEN["refused_credentials"]) == 20
+    assert len(GOLDEN["refused_credentials"]) == 24
     assert refused_with_another_code() == []
 
 
@@ -157,6 +162,7 @@ def test_L07_mutant_reader_without_a_bound_on_life(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(claims_module, "life_allowed", lambda _: True)
     assert {name for name, _, _ in refused_with_another_code()} == {
         "tenant beyond 72 h",
+        "gateway beyond 72 h",
         "entry beyond 24 h",
         "empty window",
     }
@@ -202,9 +208,17 @@ def test_the_fullest_documents_fit_one_message_and_fuller_ones_are_not_signed() 
         Slot(n, bytes(16), bytes(16), NOW, NOW + 9, HolderClass.TENANT, 2**31) for n in range(MAX_SLOTS)
     )
     state = AccessState(LOCK_ID, 9, 2**31, occupied=True, iat=NOW, pins=slots, cards=slots)
-    data = sign_access_state(state, ISSUER.signer)
-    assert len(data) < MAX_MESSAGE
-    assert read_access_state(data, ISSUERS) == state
+    week = Schedule(-840, tuple((n * 300, n * 300 + 299) for n in range(MAX_WINDOWS)))
+    late = tuple(replace(s, slot=s.slot + 200, nbf=MAX_TIME, until=MAX_TIME) for s in slots)
+    for each in (state, replace(state, pins=late, cards=(), fingers=late, hold_open=week, auto_lock=600)):
+        data = sign_access_state(each, ISSUER.signer)
+        assert read_access_state(data, ISSUERS) == each
+        phone, _ = greeted()
+        carried = [SignedDocument(DocumentKind.STATE, data)]
+        longest_key = bytes(credential.MAX_CREDENTIAL)
+        assert len(phone.request(longest_key, Operation.UNLOCK, HOLDER.signer, carried)) <= MAX_MESSAGE
+    with pytest.raises(LocalError):
+        sign_access_state(replace(state, fingers=slots[:1]), ISSUER.signer)
     longest = replace(
         made.FULL, epoch=2**32 - 1, schedule=Schedule(480, tuple((n * 300, n * 300 + 299) for n in range(21)))
     )

@@ -1,6 +1,7 @@
 """The golden vectors are what the code writes, and what their sources say."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lockserver.protocol import codec, curve, framing, sealed, topics
 from lockserver.protocol.claims import minute_of_week
+from lockserver.protocol.curve import keys_by_id
+from lockserver.protocol.documents import read_access_state, read_release
 from lockserver.protocol.errors import RemoteError
+from tests.vectors.cast import ISSUER
 from tests.vectors.generate import FOLDER, build, text
 
 HAND = json.loads((FOLDER / "hand.json").read_text(encoding="ascii"))
@@ -41,6 +45,19 @@ def test_mutant_a_changed_label_shows_in_the_vectors(
     monkeypatch.setattr(sealed, "_LABEL", b"LK1 bax\0")
     changed = {name for name, content in build().items() if text(content) != text(built[name])}
     assert changed == {"sealed.json", "envelopes.json", "enrolment.json"}
+
+
+READERS: dict[str, Callable[[bytes], object]] = {
+    "LK1-STATE": lambda data: read_access_state(data, keys_by_id((ISSUER.public,))),
+    "LK1-RELEASE": lambda data: read_release(data, keys_by_id((ISSUER.public,))),
+}
+
+
+@pytest.mark.parametrize("row", load("documents.json")["refused_documents"], ids=lambda r: r["name"])
+def test_documents_to_refuse_are_refused_with_their_code(row: dict[str, str]) -> None:
+    with pytest.raises(RemoteError) as refused:
+        READERS[row["kind"]](bytes.fromhex(row["hex"]))
+    assert refused.value.code.word == row["code"]
 
 
 @pytest.mark.parametrize("row", HAND["cbor"], ids=lambda r: r["hex"])
