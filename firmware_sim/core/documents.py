@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from firmware_sim.core.held import known
 from firmware_sim.core.release import obey
-from lockserver.protocol.documents import KeySet, ReleaseOrder, TimeStatement, document_lock
+from lockserver.protocol.documents import AccessState, KeySet, ReleaseOrder, TimeStatement, document_lock
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.journal import How, What
 
@@ -54,6 +54,8 @@ def _take(core: Core, held: Held, news: CheckedDocument, how: How) -> None:
     if isinstance(document, KeySet) or known(held, news):
         return
     what, record = held.apply(news, held.trust.key_set.issuers)
+    if isinstance(document, AccessState):
+        record |= core.reader.program(document)
     held.rtc.ratchet(core.at, document.iat)
     core.journal(what, how, beside=record | held.record())
 

@@ -50,7 +50,11 @@ from firmware_sim.core.mechanics import Mechanics
 from firmware_sim.core.server import Server
 from firmware_sim.core.sessions import Sessions
 from lockserver.protocol import gatt
+from lockserver.protocol.claims import HolderClass
 from lockserver.protocol.journal import How, What
+from lockserver.protocol.limits import ID, MAX_TIME
+from lockserver.protocol.pin import verifier
+from lockserver.protocol.slots import Slot, SlotKind
 
 if TYPE_CHECKING:
     from firmware_sim.core.firmware import Banks
@@ -251,9 +255,47 @@ class Lock:
         return self._core.bolt
 
     @property
+    def position(self) -> dict[str, object]:
+        """What else a hello would say of the mechanics, in words."""
+        core = self._core
+        return {
+            "door": core.door.name.lower(),
+            "tampered": core.tampered,
+            "held_open": self._autolock.held_open,
+            "battery": core.battery,
+            "jams": core.jams,
+            "firmware": core.running[0],
+            "firmware_version": core.running[1],
+        }
+
+    @property
     def journal(self) -> Ring:
         """The journal, to be read."""
         return self._core.ring
+
+    def plant_slot(self, kind: SlotKind, number: int, value: bytes) -> None:
+        """What a service tool does: write a PIN, card or finger into the keypad module, past the lock.
+
+        ValueError: nobody owns the lock, or the module is full.
+        """
+        held = self._core.held
+        if held is None:
+            message = "a lock without an identity has nothing to plant in"
+            raise ValueError(message)
+        slot = Slot(
+            slot=number,
+            verifier=verifier(held.identity.door_seed, kind, value),
+            subject=bytes(ID),
+            nbf=0,
+            until=MAX_TIME,
+            holder_class=HolderClass.TENANT,
+            epoch=None if held.identity.shared else held.epoch,
+        )
+        self._core.reader.plant(kind, slot, held.state)
+
+    def lose_slot(self, kind: SlotKind, number: int) -> None:
+        """What a service tool does: wipe a place of the keypad module."""
+        self._core.reader.lose(kind, number)
 
     @property
     def held(self) -> holding.Held | None:

@@ -15,10 +15,12 @@ from lockserver.protocol.claims import Capability, Claims, HolderClass
 from lockserver.protocol.commands import (
     ActBody,
     Body,
+    CaptureBody,
     Command,
     CommandKind,
     DocumentsBody,
     HelloBody,
+    InventoryBody,
     JournalAckBody,
 )
 from lockserver.protocol.credential import issue_credential
@@ -263,6 +265,24 @@ class Site:
 
     def say_hello(self, lock: Enrolled) -> bytes:
         return self._plain(lock, CommandKind.SAY_HELLO, HelloBody())
+
+    def capture(
+        self, lock: Enrolled, holder: Holder, *, credential: bytes | None = None, life: int = 20
+    ) -> tuple[bytes, Command]:
+        """(sealed, command): the holder wants the next card or finger at the door to become his."""
+        lock.counter += 1
+        wish = self.wish(lock, holder, life=life, operation=WishOperation.ENROL_CARD)
+        command = Command(
+            command_id=self.random(16),
+            kind=CommandKind.CAPTURE,
+            body=CaptureBody(wish, credential or self.credential(lock, holder)),
+            counter=lock.counter,
+            not_after=self.now + life,
+        )
+        return self.seal(lock, command), command
+
+    def ask_inventory(self, lock: Enrolled) -> bytes:
+        return self._plain(lock, CommandKind.INVENTORY, InventoryBody())
 
     def _plain(self, lock: Enrolled, kind: CommandKind, body: Body) -> bytes:
         return self.seal(lock, Command(self.random(16), kind, body))
