@@ -6,7 +6,9 @@
 
 Verbs: `list`, `state`, `press_button`, `cut_network`, `heal`, `set_clock_drift` (`ppm`), `shift_clock`
 (`seconds`), `lose_clock`, `jam` (`on`), `power_cut`, `power_on`, `restart` (off and on), `cut_all`,
-`heal_all`, `packets`. Loopback only: it is no part of a lock, it is the test's hand.
+`heal_all`, `packets`, `hold_reset` (the button, ten seconds), `door` (`open`), `tamper` (`open`), `handle`,
+`cylinder` (`locked`), `battery` (`percent` or null, `frozen`). Loopback only: it is no part of a lock,
+it is the test's hand.
 """
 
 from __future__ import annotations
@@ -94,6 +96,8 @@ async def _to_one(lock: SimLock, verb: str, request: dict[str, Any]) -> dict[str
             return lock.state()
         case "press_button":
             lock.press_button()
+        case "hold_reset" | "door" | "tamper" | "handle" | "cylinder" | "battery":
+            _by_hand(lock, verb, request)
         case "cut_network":
             lock.cut_network()
         case "heal":
@@ -116,6 +120,26 @@ async def _to_one(lock: SimLock, verb: str, request: dict[str, Any]) -> dict[str
         case _:
             raise ControlError("no_such_verb")
     return {}
+
+
+def _by_hand(lock: SimLock, verb: str, request: dict[str, Any]) -> None:
+    """What somebody does at the door itself."""
+    match verb:
+        case "hold_reset":
+            lock.hold_reset()
+        case "door":
+            lock.swing(is_open=bool(request["open"]))
+        case "tamper":
+            lock.tamper(is_open=bool(request.get("open", True)))
+        case "handle":
+            lock.handle()
+        case "cylinder":
+            lock.cylinder(locked=bool(request["locked"]))
+        case _:
+            percent = request["percent"]
+            lock.battery(
+                None if percent is None else float(percent), frozen=bool(request.get("frozen", False))
+            )
 
 
 async def control(host: str, port: int, **request: object) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from firmware_sim.core.identity import FactoryIdentity
+from firmware_sim.core.identity import MODEL, FactoryIdentity
 from lockserver.protocol.curve import EcdsaSigner
+from lockserver.protocol.firmware import manifest_of, sign_firmware
 from lockserver.protocol.limits import CLAIM_CODE
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ YEARS: Final = 30
 #: Serial numbers: the maker, the year, and enough random digits never to collide.
 MAKER: Final = "LSIM"
 
+_FIRMWARE_KEY: Final = "firmware.key"
 _CA_KEY: Final = "factory_ca.key"
 _CA_CERT: Final = "factory_ca.pem"
 
@@ -70,6 +72,25 @@ def open_ca(folder: Path) -> FactoryCa:
     return ca
 
 
+def firmware_key(folder: Path) -> EcdsaSigner:
+    """The key that signs firmware, in `folder`, made there if there is none: apart from the CA's."""
+    file = folder / _FIRMWARE_KEY
+    if not file.exists():
+        _private(file, _pem(ec.generate_private_key(ec.SECP256R1())))
+    key = load_pem_private_key(file.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        message = f"{file} holds no P-256 key"
+        raise TypeError(message)
+    return EcdsaSigner(key)
+
+
+def sign_image(folder: Path, image: bytes, counter: int, version: str, model: str = MODEL) -> bytes:
+    """The manufacturer's LK1-FW for an image (`core.image.build_image`) of this version."""
+    now = int(dt.datetime.now(dt.UTC).timestamp())
+    manifest = manifest_of(image, model=model, counter=counter, version=version, iat=now)
+    return sign_firmware(manifest, firmware_key(folder))
+
+
 def make_lock(folder: Path, ca: FactoryCa) -> FactoryIdentity:
     """Build a new lock: its factory identity goes into `folder` and is returned."""
     serial = f"{MAKER}-{dt.datetime.now(dt.UTC):%Y}-{secrets.randbelow(10**10):010d}"
@@ -81,9 +102,11 @@ def make_lock(folder: Path, ca: FactoryCa) -> FactoryIdentity:
         "key": _pem(key).decode(),
         "certificate": base64.b64encode(certificate).decode(),
         "claim_code": code.hex(),
+        "model": MODEL,
+        "firmware_public": firmware_key(folder).public.hex(),
     }
     _private(folder / f"{serial}.factory.json", json.dumps(burnt, indent=1).encode())
-    return FactoryIdentity(serial, EcdsaSigner(key), certificate, code)
+    return _identity(burnt, key)
 
 
 def load_lock(file: Path) -> FactoryIdentity:
@@ -93,11 +116,17 @@ def load_lock(file: Path) -> FactoryIdentity:
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         message = f"{file} holds no P-256 key"
         raise TypeError(message)
+    return _identity(burnt, key)
+
+
+def _identity(burnt: dict[str, str], key: ec.EllipticCurvePrivateKey) -> FactoryIdentity:
     return FactoryIdentity(
-        burnt["serial"],
-        EcdsaSigner(key),
-        base64.b64decode(burnt["certificate"]),
-        bytes.fromhex(burnt["claim_code"]),
+        serial=burnt["serial"],
+        signer=EcdsaSigner(key),
+        certificate=base64.b64decode(burnt["certificate"]),
+        claim_code=bytes.fromhex(burnt["claim_code"]),
+        model=burnt["model"],
+        firmware_public=bytes.fromhex(burnt["firmware_public"]),
     )
 
 

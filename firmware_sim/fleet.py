@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from firmware_sim.core.events import BrokerDown, ButtonPressed
+from firmware_sim.core.events import (
+    BatteryReading,
+    BrokerDown,
+    ButtonPressed,
+    CylinderTurned,
+    DoorSensor,
+    HandleTurned,
+    ResetHeld,
+    TamperSensor,
+)
 from firmware_sim.factory import factory_files, load_lock, make_lock, open_ca, qr_payload
 from firmware_sim.links.ble import BleLink, Peripheral, static_address
 from firmware_sim.links.drive import Driver
 from firmware_sim.links.flash_file import FileMedium
 from firmware_sim.links.mqtt import BrokerAddress, MqttLink
 from firmware_sim.links.radio import Ether
+from lockserver.protocol.bolt import BoltState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +93,37 @@ class SimLock:
         """Somebody presses the button."""
         self.driver.feed(ButtonPressed())
 
+    def hold_reset(self) -> None:
+        """Somebody holds the button for ten seconds."""
+        self.driver.feed(ResetHeld())
+
+    def swing(self, *, is_open: bool) -> None:
+        """Somebody opens the leaf, or closes it."""
+        self.driver.mechanics.leaf_open = is_open
+        self.driver.feed(DoorSensor(is_open))
+
+    def tamper(self, *, is_open: bool) -> None:
+        """Somebody opens the case, or closes it."""
+        self.driver.mechanics.case_open = is_open
+        self.driver.feed(TamperSensor(is_open))
+
+    def handle(self) -> None:
+        """Somebody leaves by the inside handle, power or no power."""
+        self.driver.mechanics.state = BoltState.UNLOCKED
+        self.driver.feed(HandleTurned())
+
+    def cylinder(self, *, locked: bool) -> None:
+        """Somebody turns the mechanical key."""
+        self.driver.mechanics.state = BoltState.LOCKED if locked else BoltState.UNLOCKED
+        self.driver.feed(CylinderTurned(locked))
+
+    def battery(self, percent: float | None, *, frozen: bool) -> None:
+        """Fresh or empty batteries; `frozen`: from now on the gauge hangs at what it says then."""
+        mechanics = self.driver.mechanics
+        mechanics.battery, mechanics.frozen = percent, None
+        mechanics.frozen = mechanics.gauge if frozen else None
+        self.driver.feed(BatteryReading(mechanics.gauge))
+
     def cut_network(self) -> None:
         """The lock's network fails."""
         if self.mqtt is not None:
@@ -112,6 +153,7 @@ class SimLock:
             "position": mechanics.state.name.lower(),
             "moves": mechanics.moves,
             "openings": mechanics.openings,
+            "alarms": list(self.driver.alarms),
             "journal": 0 if lock is None else lock.journal.head.number,
             "unacknowledged": 0 if lock is None else len(lock.journal.held),
             "epoch": None if held is None or held.identity.shared else held.epoch,
@@ -119,6 +161,7 @@ class SimLock:
             "list_number": 0 if held is None else held.list_number,
             "state_version": 0 if held is None else held.state_version,
             "key_set_number": 0 if held is None else held.trust.key_set.number,
+            **({} if lock is None else lock.position),
         }
 
 

@@ -48,6 +48,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--broker", help="HOST:PORT of the MQTT broker (default: none)")
     parser.add_argument("--broker-ca", type=Path, help="CA certificate: speak TLS to the broker")
     parser.add_argument("--auto-lock", type=int, default=5, help="seconds until the bolt goes back")
+    parser.add_argument(
+        "--network-enrolment", action="store_true", help="locks that nobody owns wait at the broker"
+    )
     return parser.parse_args(argv)
 
 
@@ -62,7 +65,8 @@ async def _run(arguments: argparse.Namespace) -> None:
         host, port = _address(arguments.radio.removeprefix("tcp:"))
         radio = await fleet.ether.listen(host, port)
         door = await control.listen(arguments.control)
-        await fleet.start(arguments.locks, _broker(arguments), Settings(auto_lock=arguments.auto_lock))
+        settings = Settings(auto_lock=arguments.auto_lock, network_enrolment=arguments.network_enrolment)
+        await fleet.start(arguments.locks, _broker(arguments), settings)
         ready = {
             "ready": True,
             "radio": f"tcp:{radio[0]}:{radio[1]}",

@@ -18,6 +18,9 @@ from lockserver.protocol.enrolment import DoorKind
 if TYPE_CHECKING:
     from firmware_sim.core.flash import Flash
 
+#: What this simulator is a model of, as firmware manifests name it.
+MODEL: Final = "LSIM-1"
+
 _KEY: Final = "identity"
 
 
@@ -29,7 +32,7 @@ class FactoryIdentity:
     signer: EcdsaSigner
     certificate: bytes
     claim_code: bytes
-    model: str = "LSIM-1"
+    model: str = MODEL
     firmware_public: bytes | None = None
     """The manufacturer's key for firmware; None: a lock that cannot be updated."""
 

@@ -10,31 +10,40 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from firmware_sim.core.core import Settings
 from firmware_sim.core.events import (
     Advertise,
+    Alarm,
+    BatteryReading,
     BoltReport,
+    DoorSensor,
     Effect,
     Event,
     IdentityChanged,
+    KeypadAnswer,
     MoveBolt,
     Publish,
     RadioClose,
     RadioSend,
+    Reboot,
     SenseBolt,
+    TamperSensor,
     Tick,
 )
-from firmware_sim.core.flash import Flash, PowerCutError
+from firmware_sim.core.firmware import Banks
+from firmware_sim.core.flash import Flash, Medium, PowerCutError
 from firmware_sim.core.lock import Lock
 from firmware_sim.core.rtc import Moment
+from firmware_sim.links.login import factory_login, lock_login
 from lockserver.protocol.bolt import BoltState
 
 if TYPE_CHECKING:
-    from firmware_sim.core.flash import Medium
-    from firmware_sim.core.identity import FactoryIdentity, Identity
+    from firmware_sim.core.identity import FactoryIdentity
+    from firmware_sim.links.login import Login
 
 
 class Radio(Protocol):
@@ -56,22 +65,48 @@ class Broker(Protocol):
     def publish(self, data: bytes) -> None:
         """Send a report, or lose it."""
 
-    def identity(self, identity: Identity) -> None:
-        """Connect as this lock from now on."""
+    def login(self, login: Login | None) -> None:
+        """Connect as this from now on, or stay away."""
+
+
+class Chip(Medium, Banks, Protocol):
+    """A lock's flash: records and images."""
+
+
+#: Percent of a set of batteries that one movement of the motor takes: 8,000 movements a set.
+MOVE_PERCENT: Final = 100 / 8000
+#: Alarms remembered, for whoever looks.
+ALARMS: Final = 32
 
 
 @dataclass(slots=True)
 class Mechanics:
-    """The bolt, and how long its motor takes."""
+    """The bolt, how long its motor takes, and what else is at a door: leaf, case, battery."""
 
     state: BoltState = BoltState.LOCKED
     motor_ms: int = 0
     moves: int = 0
     openings: int = 0
     jammed: bool = False
+    leaf_open: bool | None = None
+    """None: this door has no sensor."""
+    case_open: bool = False
+    battery: float | None = 100.0
+    """None: the gauge says nothing."""
+    frozen: int | None = None
+    """A gauge that hangs says this, whatever the battery has."""
+
+    @property
+    def gauge(self) -> int | None:
+        """What the gauge says, percent."""
+        if self.frozen is not None or self.battery is None:
+            return self.frozen
+        return round(self.battery)
 
     def move(self, to: BoltState) -> BoltState:
         """Drive the bolt; what the sensor says then."""
+        if self.battery is not None:
+            self.battery = max(0.0, self.battery - MOVE_PERCENT)
         if self.jammed:
             return BoltState.JAMMED
         self.moves += 1
@@ -115,7 +150,7 @@ class Driver:
     def __init__(
         self,
         factory: FactoryIdentity,
-        medium: Medium,
+        medium: Chip,
         *,
         settings: Settings | None = None,
         motor_ms: int = 0,
@@ -126,6 +161,9 @@ class Driver:
         self.radio: Radio | None = None
         self.broker: Broker | None = None
         self.lock: Lock | None = None
+        self.shown: KeypadAnswer | None = None
+        """What keypad or reader showed last."""
+        self.alarms: deque[str] = deque(maxlen=ALARMS)
         self._medium = medium
         self._settings = settings
         self._timer: asyncio.TimerHandle | None = None
@@ -138,13 +176,21 @@ class Driver:
     def power_on(self) -> None:
         """Boot. The links are attached already."""
         self.clocks.reboot()
-        self.lock = lock = Lock(
-            Flash(self._medium), self.factory, secrets.token_bytes, self.clocks.now(), self._settings
+        self.lock = Lock(
+            Flash(self._medium),
+            self.factory,
+            secrets.token_bytes,
+            self.clocks.now(),
+            self._settings,
+            self._medium,
         )
         self.feed(Tick())
-        identity = lock.identity
-        if identity is not None and self.broker is not None:
-            self.broker.identity(identity)
+        if self.mechanics.leaf_open is not None:
+            self.feed(DoorSensor(self.mechanics.leaf_open))
+        if self.mechanics.case_open:
+            self.feed(TamperSensor(open=True))
+        self.feed(BatteryReading(self.mechanics.gauge))
+        self._join()
 
     def power_off(self) -> None:
         """The plug is pulled: nothing is said to anybody."""
@@ -164,7 +210,23 @@ class Driver:
                 return
             for effect in effects:
                 todo += self._carry_out(effect)
+            if any(isinstance(effect, Reboot) for effect in effects):
+                self.power_off()
+                self.power_on()
+                return
         self._set_timer()
+
+    def _join(self) -> None:
+        """Go to the broker as whoever the lock now is. A reboot loses the connection that there was."""
+        if self.broker is None or self.lock is None:
+            return
+        identity = self.lock.identity
+        if identity is not None:
+            self.broker.login(lock_login(identity))
+        elif self._settings is not None and self._settings.network_enrolment:
+            self.broker.login(factory_login(self.factory, secrets.token_bytes))
+        else:
+            self.broker.login(None)
 
     def _carry_out(self, effect: Effect) -> list[Event]:
         match effect:
@@ -180,23 +242,27 @@ class Driver:
                 self.radio.advertise(tag, claimable=claimable)
             case Publish(data) if self.broker is not None:
                 self.broker.publish(data)
-            case IdentityChanged() if self.broker is not None:
-                identity = None if self.lock is None else self.lock.identity
-                if identity is not None:
-                    self.broker.identity(identity)
+            case IdentityChanged():
+                self._join()
+            case KeypadAnswer():
+                self.shown = effect
+            case Alarm(kind):
+                self.alarms.append(kind)
             case _:
                 pass
         return []
 
     def _move(self, to: BoltState) -> list[Event]:
         if self.mechanics.motor_ms == 0:
-            return [BoltReport(self.mechanics.move(to))]
+            state = self.mechanics.move(to)
+            return [BoltReport(state), BatteryReading(self.mechanics.gauge)]
         lock = self.lock
 
         def arrived() -> None:
             state = self.mechanics.move(to)
             if self.lock is lock:  # a motor that turns while the power goes has moved all the same
                 self.feed(BoltReport(state))
+                self.feed(BatteryReading(self.mechanics.gauge))
 
         asyncio.get_running_loop().call_later(self.mechanics.motor_ms / 1000, arrived)
         return []
