@@ -7,8 +7,10 @@
 Verbs: `list`, `state`, `press_button`, `cut_network`, `heal`, `set_clock_drift` (`ppm`), `shift_clock`
 (`seconds`), `lose_clock`, `jam` (`on`), `power_cut`, `power_on`, `restart` (off and on), `cut_all`,
 `heal_all`, `packets`, `hold_reset` (the button, ten seconds), `door` (`open`), `tamper` (`open`), `handle`,
-`cylinder` (`locked`), `battery` (`percent` or null, `frozen`). Loopback only: it is no part of a lock,
-it is the test's hand.
+`cylinder` (`locked`), `battery` (`percent` or null, `frozen`), `keypad` (`digits`), `card` (`uid`, hex), `finger`
+(`template`, hex): these three answer with what the lock shows, `answer` and `seconds` (`answer` null: no power);
+`plant_slot` (`kind` pin, card or finger, `slot`, `value`: digits or hex) and `lose_slot` (`kind`, `slot`): a service
+tool in the keypad module's own memory. Loopback only: it is no part of a lock, it is the test's hand.
 """
 
 from __future__ import annotations
@@ -17,11 +19,18 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from firmware_sim.core.events import CardPresented, FingerRead, KeypadEntered
+from lockserver.protocol.slots import SlotKind
+
 if TYPE_CHECKING:
+    from firmware_sim.core.events import Event, KeypadAnswer
     from firmware_sim.fleet import Fleet, SimLock
 
 #: Bytes of one line.
 LINE: Final = 4096
+#: Seconds between looks at what keypad or reader show, and how often: longer than a motor may take.
+SHOWN_S: Final = 0.01
+SHOWN_TRIES: Final = 600
 
 
 class ControlError(Exception):
@@ -98,6 +107,8 @@ async def _to_one(lock: SimLock, verb: str, request: dict[str, Any]) -> dict[str
             lock.press_button()
         case "hold_reset" | "door" | "tamper" | "handle" | "cylinder" | "battery":
             _by_hand(lock, verb, request)
+        case "keypad" | "card" | "finger" | "plant_slot" | "lose_slot":
+            return await _at_the_reader(lock, verb, request)
         case "cut_network":
             lock.cut_network()
         case "heal":
@@ -140,6 +151,48 @@ def _by_hand(lock: SimLock, verb: str, request: dict[str, Any]) -> None:
             lock.battery(
                 None if percent is None else float(percent), frozen=bool(request.get("frozen", False))
             )
+
+
+async def _at_the_reader(lock: SimLock, verb: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Key, hold up or touch something, and look what the lock shows; or open its case."""
+    event: Event
+    if verb in {"plant_slot", "lose_slot"}:
+        _meddle(lock, verb, request)
+        return {}
+    if verb == "keypad":
+        event = KeypadEntered(str(request["digits"]))
+    elif verb == "card":
+        event = CardPresented(bytes.fromhex(request["uid"]))
+    else:
+        event = FingerRead(bytes.fromhex(request["template"]))
+    driver = lock.driver
+    driver.shown = None
+    driver.feed(event)
+    for _ in range(SHOWN_TRIES):
+        shown = _shown(lock)
+        if shown is not None:
+            return {"answer": shown.answer.value, "seconds": shown.seconds}
+        if not driver.on:
+            break
+        await asyncio.sleep(SHOWN_S)
+    return {"answer": None, "seconds": None}
+
+
+def _shown(lock: SimLock) -> KeypadAnswer | None:
+    return lock.driver.shown
+
+
+def _meddle(lock: SimLock, verb: str, request: dict[str, Any]) -> None:
+    """Write into the keypad module past the lock."""
+    core = lock.driver.lock
+    if core is None:
+        raise ControlError("no_power")
+    kind, number = SlotKind(request["kind"]), int(request["slot"])
+    if verb == "lose_slot":
+        core.lose_slot(kind, number)
+        return
+    value = str(request["value"])
+    core.plant_slot(kind, number, value.encode() if kind is SlotKind.PIN else bytes.fromhex(value))
 
 
 async def control(host: str, port: int, **request: object) -> dict[str, Any]:

@@ -77,6 +77,7 @@ class Enrolled:
     sign_public: bytes
     ecdh_public: bytes
     broker_secret: bytes
+    door_seed: bytes = bytes(32)
     counter: int = 0
     numbers: int = 0
 
@@ -140,14 +141,16 @@ class Site:
         assert isinstance(factory_key, ec.EllipticCurvePublicKey)
         read: EnrolOffer = read_offer(offer, public_bytes(factory_key))
         lock_id, secret = self.random(16), self.random(32)
+        broker_box = self._box(read.ecdh_public, secret, Box.BROKER, lock_id)
+        seed = self.random(32)
         document = EnrolDocument(
             lock_id=lock_id,
             nonce=read.nonce,
             site_root=self.root.public,
             key_set=self.key_set,
             certificate=self.certify(lock_id, read.sign_public),
-            broker_secret=self._box(read.ecdh_public, secret, Box.BROKER, lock_id),
-            door_seed=self._box(read.ecdh_public, self.random(32), Box.SEED, lock_id),
+            broker_secret=broker_box,
+            door_seed=self._box(read.ecdh_public, seed, Box.SEED, lock_id),
             shard=shard(lock_id),
             door_kind=kind,
             epoch=epoch if kind is DoorKind.ROOM else None,
@@ -155,7 +158,7 @@ class Site:
         )
         signed = sign_enrolment(document, self.issuer)
         mac = claim_mac(signed, claim_code, read.nonce, read.serial)
-        return write_e3(signed, mac), Enrolled(lock_id, read.sign_public, read.ecdh_public, secret)
+        return write_e3(signed, mac), Enrolled(lock_id, read.sign_public, read.ecdh_public, secret, seed)
 
     def _box(self, to: bytes, plain: bytes, purpose: Box, subject: bytes) -> bytes:
         return seal(to, plain, box_info(purpose, subject), private_key(self.random))

@@ -45,9 +45,7 @@ class Doorstep(Desk):
 
     @property
     def seed_of_door(self) -> bytes:
-        identity = self.core.identity
-        assert identity is not None
-        return identity.door_seed
+        return self.enrolled.door_seed
 
     def leap(self, seconds: float) -> None:
         """True time passes, and nothing happens meanwhile."""
