@@ -30,6 +30,7 @@ from lockserver.protocol.journal import (
     entry_hash,
     verify_chain,
 )
+from lockserver.protocol.slots import MAX_SLOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,11 @@ async def _record_flaws(work: UnitOfWork, batch: Batch, chain: Chain) -> None:
             await work.audit.write("role:bridge", "journal_fork", name, number=flaw.number)
 
 
+def _place(subject: int) -> bytes:
+    """A slot's number in one octet, what names an offline PIN in four: neither is taken for an id of sixteen."""
+    return subject.to_bytes(1 if subject <= MAX_SLOT else 4, "big")
+
+
 def _line(batch: Batch, entry: Entry, now: datetime) -> JournalLine:
     subject = entry.subject
     return JournalLine(
@@ -211,7 +217,7 @@ def _line(batch: Batch, entry: Entry, now: datetime) -> JournalLine:
         number=entry.number,
         what=int(entry.what),
         how=int(entry.how),
-        subject=bytes([subject]) if isinstance(subject, int) else subject,
+        subject=_place(subject) if isinstance(subject, int) else subject,
         denial=None if entry.denial is None else int(entry.denial),
         at=None if entry.at is None else from_seconds(entry.at),
         uncertainty=entry.uncertainty,
