@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from lockserver.protocol.claims import minute_of_week
+from lockserver.protocol.claims import WEEK, minute_of_week
 from lockserver.protocol.codec import decode, encode
 
 if TYPE_CHECKING:
@@ -19,21 +19,18 @@ if TYPE_CHECKING:
     from lockserver.protocol.claims import Schedule
 
 MINUTE: Final = 60
-#: Windows walked through when one begins where another ends: more than a schedule has.
-_WALK: Final = 64
-
 _KEY: Final = "hold"
 
 
 def window_end(schedule: Schedule, now: int) -> int | None:
     """When the window that holds `now` ends, both in Unix seconds; None if none does.
 
-    Windows that touch, across the end of the week too, are one. A week without an end ends in a week.
+    Windows that touch, across the end of the week too, are one. Where no end is within a week, it is put off.
     """
     if not schedule.covers(now):
         return None
     end = now - now % MINUTE
-    for _ in range(_WALK):
+    while end - now < WEEK * MINUTE:
         minute = minute_of_week(end, schedule.offset)
         until = next((to for start, to in schedule.windows if start <= minute < to), None)
         if until is None:

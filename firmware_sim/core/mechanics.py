@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: gauge that trembles at one bound would fill the journal.
 LOW: Final = (20, 30)
 
+#: Milliseconds between entries of a case or a leaf that was forced: 144 a day, of 640 places.
+QUIET_MS: Final = 600_000
+
 _LOW_KEY: Final = "battery.low"
 
 
@@ -32,6 +35,7 @@ class Mechanics:
         self._autolock = autolock
         self._open_since: int | None = None
         self._told_held = False
+        self._quiet_until: int | None = None
 
     @property
     def deadline(self) -> int | None:
@@ -54,15 +58,13 @@ class Mechanics:
         if not is_open:
             self._autolock.door_closed()
         elif before is DoorState.CLOSED and core.bolt is BoltState.LOCKED:
-            core.journal(What.TAMPERED, How.SELF)
-            core.emit(Alarm("forced"))
+            self._tampered("forced")
 
     def tamper(self, *, is_open: bool) -> None:
         """The case was opened or closed."""
         core = self._core
         if is_open and not core.tampered:
-            core.journal(What.TAMPERED, How.SELF)
-            core.emit(Alarm("tampered"))
+            self._tampered("tampered")
         core.hello_due |= is_open is not core.tampered
         core.tampered = is_open
 
@@ -107,6 +109,14 @@ class Mechanics:
         if self._core.held is not None:
             self._core.journal(What.DOOR_HELD, How.SELF)
             self._core.emit(Alarm("door_held"))
+
+    def _tampered(self, alarm: str) -> None:
+        """Every time the buzzer sounds; a switch that flickers writes an entry now and then."""
+        core = self._core
+        core.emit(Alarm(alarm))
+        if self._quiet_until is None or core.at.mono >= self._quiet_until:
+            self._quiet_until = core.at.mono + QUIET_MS
+            core.journal(What.TAMPERED, How.SELF)
 
     def _drawn(self) -> None:
         """The bolt is back by hand. A motor on its way has its own report to come."""

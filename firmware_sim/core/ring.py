@@ -4,8 +4,8 @@ Three promises (door-protocol, "Journal"; law L-53):
 - openings have slots that denials cannot take;
 - denials alike are counted, not repeated: the first is written at once, the others of the same kind
   wait and are written as one entry with their count;
-- a full ring never refuses a rightful entry: the oldest unreported denial goes first, then the oldest
-  entry, and the gap in the numbers shows it.
+- a full ring never refuses a rightful entry: the oldest word of the leaf's sensor goes first, then the
+  oldest unreported denial, then the oldest entry, and the gap in the numbers shows it.
 
 An entry, once written, is never changed: its hash may already be known outside.
 """
@@ -42,6 +42,8 @@ KINDS: Final = 16
 
 #: What anybody at the door can cause as often as he likes: it goes into the places that are not reserved.
 CHEAP: Final = frozenset({What.DENIED, What.LOCKOUT})
+#: What a door says that swings in the wind: first to go when the ring is full.
+LEAF: Final = frozenset({What.DOOR_OPENED, What.DOOR_CLOSED})
 
 _HEAD: Final = "journal.head"
 _ENTRY: Final = "journal."
@@ -198,8 +200,11 @@ class Ring:
         """The number that must go for a new entry, or None while there is room."""
         if len(self._entries) < SLOTS:
             return None
-        cheap = (n for n, e in self._entries.items() if e.what in CHEAP)
-        return next(cheap, next(iter(self._entries)))
+        for whats in (LEAF, CHEAP):
+            found = next((n for n, e in self._entries.items() if e.what in whats), None)
+            if found is not None:
+                return found
+        return next(iter(self._entries))
 
 
 def _key(number: int) -> str:
