@@ -6,7 +6,7 @@ One transaction ends the lease, its grants, and writes what the law asks of the 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from lockserver.app.ports import Outgoing, Random, UnitOfWork
@@ -27,6 +27,9 @@ from lockserver.domain.tenancy import EndReason, Tenancy
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.sealed import Box, box_info, seal
 from lockserver.protocol.wish import WishOperation
+
+WISH_STANDS = timedelta(days=14)
+"""How long one adult's wish waits for the others'; then it is void, and he may wish again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ async def end_tenancy_early(
     ended = tenancy.ended(now, "early_tenant", holder_id)
     # By a phone that passed identity for this lease: one that was proved elsewhere ends nothing here.
     await spend_wish(work, now, holder_id, wish, WishOperation.END_TENANCY, tenancy_id, proved_for=tenancy_id)
-    wished = set(await work.wishes.wishers(WishOperation.END_TENANCY.name.lower(), tenancy_id))
+    since = now - WISH_STANDS
+    wished = set(await work.wishes.wishers(WishOperation.END_TENANCY.name.lower(), tenancy_id, since))
     adults = {one.holder_id for one in occupants if not one.is_minor}
     await work.audit.write(f"holder:{holder_id}", "wish_end_tenancy", f"tenancy:{tenancy_id}")
     if adults - wished:

@@ -12,7 +12,7 @@ from lockserver.domain.errors import InvalidInputError, NotFoundError
 from lockserver.domain.grant import Capability, Grant
 from lockserver.domain.house import Door, House
 from lockserver.domain.ids import uuid7
-from lockserver.protocol.wish import WishOperation
+from lockserver.protocol.wish import Arg, WishOperation
 
 OWNER_CAPABILITIES = int(
     Capability.UNLOCK
@@ -21,6 +21,10 @@ OWNER_CAPABILITIES = int(
     | Capability.READ_JOURNAL
     | Capability.ADMINISTER
 )
+
+
+KEY = "key"
+"""Argument of a wish that names somebody: SHA-256 of the signing key of his one phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,14 @@ class NewDoor:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class NewStaff:
-    """Whom a landlord names, by telephone number, with his phone's signature."""
+    """Whom a landlord names, by telephone number, with his phone's signature.
+
+    `key`: SHA-256 of his phone's signing key, where the landlord has seen that phone: it then counts as his.
+    """
 
     phone: str
     wished: Wished
+    key: bytes | None = None
 
 
 async def own_house(work: UnitOfWork, holder_id: UUID, house_id: UUID) -> House:
@@ -119,8 +127,12 @@ async def name_staff(
     Wish…Error.
     """
     house = await own_house(work, owner_id, house_id)
-    await spend_owners_wish(work, now, owner_id, new.wished, WishOperation.NAME_STAFF, house.id)
+    named: dict[str, Arg] = {} if new.key is None else {KEY: new.key}
+    taken = await spend_owners_wish(
+        work, now, owner_id, new.wished, WishOperation.NAME_STAFF, house.id, named
+    )
     holder = await find_or_make_holder(work, index, random, now, new.phone)
-    await work.houses.add_staff(house.id, holder.id)
+    wish_id = None if new.key is None else UUID(bytes=taken.wish.wish_id)
+    await work.houses.add_staff(house.id, holder.id, wish_id)
     await work.audit.write(f"holder:{owner_id}", "name_staff", f"house:{house.id}", holder=str(holder.id))
     return holder.id

@@ -21,6 +21,7 @@ from lockserver.app.issue_credential import (
 )
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
+from lockserver.app.vouch_for_phone import vouch_for_phone
 from lockserver.domain.account import Holder, Phone
 from lockserver.domain.canonical import loads, unb64url
 from lockserver.domain.errors import InvalidInputError, PhoneUnknownError, ProofInvalidError
@@ -96,6 +97,7 @@ async def phone_sync(world: Issuing, seen: SeenRequests, request: bytes, asks: b
         if not seen.first(phone.id, _nonce_of(request), now):
             raise ProofInvalidError("this request was answered before")
         nonces = _read_nonces(asks)
+        phone = await vouch_for_phone(work, phone)
         holder = await work.holders.one(phone.holder_id)
         root = await work.site_keys.current("root")
         doors = [
@@ -158,17 +160,17 @@ def _read_nonces(asks: bytes) -> dict[UUID, bytes]:
     return found
 
 
-async def _openable(work: UnitOfWork, phone: Phone, now: datetime) -> list[tuple[Grant, Door, Lock]]:
-    """Return one grant a door (the one that lives, else the one that opens soonest), with its lock."""
-    by_door: dict[UUID, Grant] = {}
+async def _openable(work: UnitOfWork, phone: Phone, now: datetime) -> list[tuple[list[Grant], Door, Lock]]:
+    """Return a door's grants (those that live, else those that open soonest), with its lock."""
+    by_door: dict[UUID, list[Grant]] = {}
     grants = await work.grants.of_holder(phone.holder_id, now)
-    for grant in sorted(grants, key=lambda one: (not one.lives(now), one.lower)):
+    for grant in sorted(grants, key=lambda one: (not one.lives(now), one.uses is not None, one.lower)):
         if grant.lower <= now + EARLY:
-            by_door.setdefault(grant.door_id, grant)
+            by_door.setdefault(grant.door_id, []).append(grant)
     locks = {lock.door_id: lock for lock in await work.locks.of_doors(list(by_door))}
     return [
-        (grant, await work.doors.one(door_id), locks[door_id])
-        for door_id, grant in by_door.items()
+        (mine, await work.doors.one(door_id), locks[door_id])
+        for door_id, mine in by_door.items()
         if door_id in locks
     ][:MAX_DOORS]
 
@@ -178,18 +180,19 @@ async def _kit(
     work: UnitOfWork,
     holder: Holder,
     phone: Phone,
-    pair: tuple[Grant, Door, Lock],
+    pair: tuple[list[Grant], Door, Lock],
     nonces: dict[UUID, bytes],
     now: datetime,
 ) -> DoorKit:
-    grant, door, lock = pair
-    allowed = await may_hold(work, grant, door, phone, now)
+    grants, door, lock = pair
     credential, withheld = None, None
-    if isinstance(allowed, Withheld):
-        withheld = allowed
-    else:
-        cut = Cut(holder, phone, grant, door, lock)
-        credential = await issue_credential(world, work, cut, allowed, now)
+    for grant in grants:  # the first that gives a key; else why the first gives none
+        allowed = await may_hold(work, grant, door, phone, now)
+        if not isinstance(allowed, Withheld):
+            cut = Cut(holder, phone, grant, door, lock)
+            credential, withheld = await issue_credential(world, work, cut, allowed, now), None
+            break
+        withheld = withheld or allowed
     documents = {one.kind: one.raw for one in await work.lock_documents.all_latest(lock.id)}
     pinned = DoorDocument(lock.id.bytes, lock.sign_pub, whole_seconds(now))
     nonce = nonces.get(lock.id)

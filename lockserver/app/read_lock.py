@@ -2,7 +2,9 @@
 
 Nobody reads another resident's movements (L-51): the landlord sees faults, his own entries and his
 staff's; a resident sees his own and those of non-residents: that a former tenant's key was tried is
-among them. Numbers are left out of what is shown, since counting them counts somebody's comings and
+among them. A guest is no resident: who lives in a room reads who of its guests came to its own door. At a
+gate a guest's entry would tell of the room that he goes to, so only who named him reads it there. A guest
+reads his own. Numbers are left out of what is shown, since counting them counts somebody's comings and
 goings; whether anything is missing is said in one word.
 """
 
@@ -13,8 +15,7 @@ from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
 from lockserver.domain.errors import NotFoundError
-from lockserver.domain.grant import GrantClass
-from lockserver.domain.lock import Bolt, JournalLine, Lock, LockStatus
+from lockserver.domain.lock import Bolt, JournalLine, KeyOwner, Lock, LockStatus
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
 
@@ -55,6 +56,15 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Eyes:
+    """Who reads: `homes` are the tenancies of the room behind this door that he lives in."""
+
+    reader: UUID
+    homes: frozenset[UUID]
+    guest: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """One entry as this reader may see it: his own, a non-resident's, or the lock's own doing."""
 
@@ -89,14 +99,17 @@ async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datet
     """Return what this reader may see, newest first. Raises NotFoundError."""
     known = await know_lock(work, reader, lock_id, now)
     living = await work.grants.living(reader, known.lock.door_id, now)
-    home_since = min((grant.lower for grant in living if grant.epoch is not None), default=None)
+    lived = [grant for grant in living if grant.class_ == "tenant" and grant.epoch is not None]
+    home_since = min((grant.lower for grant in lived), default=None)
+    guest = bool(living) and all(grant.class_ == "guest" for grant in living)
+    eyes = Eyes(reader, frozenset(one.tenancy_id for one in lived if one.tenancy_id is not None), guest)
     lines = await work.journals.newest(lock_id, SHOWN)
     named = [UUID(bytes=line.subject) for line in lines if line.subject and len(line.subject) == 16]  # noqa: PLR2004 - an id
     owners = await work.credentials.owners(named)
     shown = [
         Shown(line, whose)
         for line in lines
-        if (whose := _whose(line, owners, reader) or _former(line, home_since)) is not None
+        if (whose := _whose(line, owners, eyes) or _former(line, home_since)) is not None
     ]
     return Journal(shown, await work.journals.is_complete(lock_id))
 
@@ -113,19 +126,22 @@ async def _runs(work: UnitOfWork, reader: UUID, lock: Lock) -> bool:
     return house.owner_holder_id == reader or await work.houses.is_staff(house.id, reader)
 
 
-def _whose(line: JournalLine, owners: dict[UUID, tuple[UUID, GrantClass]], reader: UUID) -> str | None:
+def _whose(line: JournalLine, owners: dict[UUID, KeyOwner], eyes: Eyes) -> str | None:
     """Return whose entry it is to this reader, or None where it is not his to see."""
     if line.subject is None:
-        return "lock" if line.what in FAULTS and line.how != How.HANDLE else None
+        fault = line.what in FAULTS and line.how != How.HANDLE and not eyes.guest
+        return "lock" if fault else None
     if len(line.subject) != 16:  # noqa: PLR2004 - a slot's number, not an id
         return None
     owner = owners.get(UUID(bytes=line.subject))
     if owner is None:
         return None
-    holder, kind = owner
-    if holder == reader:
+    if owner.holder_id == eyes.reader:
         return "mine"
-    return kind if kind in ("owner", "staff") else None
+    if owner.class_ == "guest":
+        # A grant of a tenancy that the reader lives in: `lived` holds only those of this very room.
+        return "guest" if owner.named_by == eyes.reader or owner.tenancy_id in eyes.homes else None
+    return owner.class_ if owner.class_ in ("owner", "staff") and not eyes.guest else None
 
 
 def _former(line: JournalLine, home_since: datetime | None) -> str | None:

@@ -15,15 +15,18 @@ from lockserver.domain.canonical import b64url
 from lockserver.domain.duties import Duty
 from lockserver.domain.errors import ConflictError, RoomTakenError, WindowInvalidError
 from lockserver.domain.grant import Capability, Grant
+from lockserver.domain.grant_errors import LandlordOccupantError
 from lockserver.domain.house import Door, House
 from lockserver.domain.ids import new_secret, uuid7
 from lockserver.domain.phone_number import mask, normalise
 from lockserver.domain.tenancy import KeyPolicy, Occupant, Tenancy, check_occupants, next_epoch
-from lockserver.domain.times import Window
-from lockserver.protocol.wish import WishOperation
+from lockserver.domain.times import Window, whole_seconds
+from lockserver.protocol.wish import Arg, WishOperation
 
 TENANT_CAPABILITIES = int(Capability.UNLOCK | Capability.LOCK | Capability.READ_JOURNAL)
 GATE_CAPABILITIES = int(Capability.UNLOCK)
+FROM, UNTIL = "from", "until"
+"""Arguments of the landlord's wish, in Unix seconds: the lease's window."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,13 +83,16 @@ async def sign_tenancy(
     """Write tenancy, occupants, one arrival duty each, grants, the room's next epoch, invites.
 
     Raises NotFoundError, NotARoomError, WindowInvalidError, RoomFullError, GuardianMissingError,
-    RoomTakenError, PhoneUnknownError, Wish…Error.
+    RoomTakenError, LandlordOccupantError, PhoneUnknownError, Wish…Error.
     """
     house, door = await own_door(work, landlord_id, lease.door_id)
-    await spend_owners_wish(work, now, landlord_id, lease.wished, WishOperation.SIGN_TENANCY, door.id)
     upper = lease.window.upper
     if upper is None or upper <= now:
         raise WindowInvalidError
+    # The issuer holds the lease against these two later: the rest names people by their numbers.
+    lasts: dict[str, Arg] = {FROM: whole_seconds(lease.window.lower), UNTIL: whole_seconds(upper)}
+    signed = WishOperation.SIGN_TENANCY
+    taken = await spend_owners_wish(work, now, landlord_id, lease.wished, signed, door.id, lasts)
     tenancy = Tenancy(
         id=uuid7(now, random(10)),
         door_id=door.id,
@@ -96,9 +102,13 @@ async def sign_tenancy(
         state="signed",
         signed_by=landlord_id,
         key_policy=lease.key_policy,
+        wish_id=UUID(bytes=taken.wish.wish_id),
     )
     occupants, invites = await _occupants(work, index, random, now, tenancy, lease)
     check_occupants(door, occupants)
+    if landlord_id in {one.holder_id for one in occupants}:
+        # He would hold a tenant's key to a room that others live in.
+        raise LandlordOccupantError(field="tenants")
     try:
         await work.tenancies.add(tenancy)
     except ConflictError:

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.app.ports.asking import Channel
 from lockserver.db.connection import Pool
+from lockserver.db.repositories.access import Entries, Notices
+from lockserver.db.repositories.carriers import GatewayCredentials, Gateways
 from lockserver.db.repositories.cases import CaseFiles, Cases
 from lockserver.db.repositories.commands import (
     Commands,
@@ -110,9 +112,29 @@ class PostgresUnitOfWork:
         return Credentials(self.connection)
 
     @cached_property
+    def gateways(self) -> Gateways:
+        """Gateways, their identity and what they hear."""
+        return Gateways(self.connection)
+
+    @cached_property
+    def gateway_credentials(self) -> GatewayCredentials:
+        """What gateways may carry to."""
+        return GatewayCredentials(self.connection)
+
+    @cached_property
     def wishes(self) -> Wishes:
         """Wishes that were used."""
         return Wishes(self.connection)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """Entries to occupied rooms."""
+        return Entries(self.connection)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What people were told."""
+        return Notices(self.connection)
 
     @cached_property
     def commands(self) -> Commands:

@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 PhoneState = Literal["pending", "active", "revoked"]
-Proof = Literal["button", "face", "staff"]
+Proof = Literal["button", "face", "staff", "grantor"]
 
 
 @dataclass(frozen=True, slots=True)

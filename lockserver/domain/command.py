@@ -16,6 +16,7 @@ from uuid import UUID
 
 from lockserver.domain.errors import StepIllegalError
 
+CommandKind = Literal["unlock", "lock", "hold_open"]
 CommandState = Literal["queued", "sent", "done", "refused", "expired", "unknown"]
 
 MAX_LIFE = timedelta(seconds=20)
@@ -55,7 +56,7 @@ class Command:
     grant_id: UUID
     credential_id: UUID | None
     wish_id: UUID
-    kind: Literal["unlock"]
+    kind: CommandKind
     counter: int
     state: CommandState
     not_after: datetime

@@ -24,6 +24,7 @@ class Staff:
 
     house_id: UUID
     holder_id: UUID
+    wish_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,9 @@ class IssuedCredential:
     raw: bytes
     revoked_at: datetime | None = None
     revoked_in: int | None = None
+    capabilities: int = 0
+    schedule: dict[str, object] | None = None
+    uses: int | None = None
 
     def half_aged(self, at: datetime) -> bool:
         """Tell whether more than half of its life is over: then it is time for the next."""
@@ -219,3 +222,22 @@ class JournalLine:
     hash: bytes
     via: Via
     received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOwner:
+    """Whose a credential is; `named_by`: who gave a guest or staff member his grant."""
+
+    holder_id: UUID
+    class_: Literal["owner", "staff", "tenant", "guest"]
+    tenancy_id: UUID | None
+    named_by: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class WishTerms:
+    """The body that a wish covers, canonical, and the salt of its digest."""
+
+    wish_id: UUID
+    body: bytes
+    salt: bytes

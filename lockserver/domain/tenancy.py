@@ -39,6 +39,7 @@ class Tenancy:
     ended_at: datetime | None = None
     ended_by: UUID | None = None
     end_reason: EndReason | None = None
+    wish_id: UUID | None = None
 
     @property
     def window(self) -> Window:

@@ -200,17 +200,22 @@ class Phone:
         return sign_wish(wish, self.bundle.signer)
 
     def wish_for(
-        self, operation: WishOperation, target: bytes, body: Mapping[str, object]
+        self,
+        operation: WishOperation,
+        target: bytes,
+        body: Mapping[str, object],
+        args: Mapping[str, Arg] | None = None,
     ) -> dict[str, object]:
         """Return the body of a request that grants something, with his wish over all of it.
 
-        `target` is a 16-byte id; the body holds text, integers, truths, lists and objects of these.
+        `target` is a 16-byte id; the body holds text, integers, truths, lists and objects of these. `args`
+        stand in the wish beside the digest: whose key, from when until when (docs/protocol.md).
         """
         canonical = json.dumps(
             body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         ).encode()
         salt = secrets.token_bytes(SALT)
-        wish = self.wish(operation, target, {OF: digest_of(salt, canonical)})
+        wish = self.wish(operation, target, {OF: digest_of(salt, canonical), **(args or {})})
         return {**body, "wish": b64(wish), "salt": b64(salt)}
 
     # ---- at a door, without a network

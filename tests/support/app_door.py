@@ -205,6 +205,18 @@ async def open_door(database: Database, folder: Path, recogniser: Any = None) ->
             yield Door(database, services, clock, sms, verifying, keys, app, http)
 
 
+def beside(operation: WishOperation, body: Mapping[str, Any]) -> dict[str, Arg]:
+    """What a wish names beside its digest: a lease's window, the key of who is let in."""
+    if operation is WishOperation.SIGN_TENANCY:
+        return {name: _seconds(said) for name, said in body.get("window", {}).items()}
+    named = body.get("guest_key") or body.get("staff_key")
+    return {"key": unb64url(named)} if named else {}
+
+
+def _seconds(said: str) -> int:
+    return int(datetime.fromisoformat(said).timestamp())
+
+
 class App:
     """One person's app: a session, and a phone's two keys."""
 
@@ -292,9 +304,10 @@ class App:
     def wished(
         self, operation: WishOperation, target: str, body: Mapping[str, Any], **given: Any
     ) -> dict[str, Any]:
-        """The body with this phone's wish over all of it."""
+        """The body with this phone's wish over all of it, and what such a wish says besides."""
         salt = secrets.token_bytes(SALT)
-        wish = self.wish(operation, target, args={OF: digest_of(salt, dumps(body))}, **given)
+        args = {OF: digest_of(salt, dumps(body)), **beside(operation, body)}
+        wish = self.wish(operation, target, args=args, **given)
         return {**body, "wish": wish, "salt": b64url(salt)}
 
     # ---- landlord

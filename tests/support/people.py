@@ -18,6 +18,10 @@ from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door, House
 from lockserver.domain.ids import uuid7
 from lockserver.domain.tenancy import Occupant, Tenancy
+from lockserver.domain.times import whole_seconds
+from lockserver.protocol.curve import EcdsaSigner, private_key
+from lockserver.protocol.wish import OF, Arg, Wish, WishOperation, sign_wish
+from tests.support.database import Database
 
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 
@@ -58,6 +62,32 @@ def a_tenancy(place: Place, epoch: int = 1, lower: datetime = START, days: int =
     return Tenancy(
         fresh(), place.room.id, lower, lower + timedelta(days=days), epoch, "signed", place.landlord
     )
+
+
+def wished(database: Database, place: Place, tenancy: Tenancy) -> Tenancy:
+    """The lease with the landlord's kept wish under it, by a phone of his that a button proved."""
+    key = EcdsaSigner(private_key(os.urandom))
+    phone = fresh()
+    database.execute(
+        "INSERT INTO phones (id, holder_id, sign_pub, ecdh_pub, state, proved_by)"
+        " VALUES (%s, %s, %s, %s, 'active', 'button')",
+        phone, place.landlord, key.public, key.public,
+    )  # fmt: skip
+    args: dict[str, Arg] = {
+        OF: os.urandom(32),
+        "from": whole_seconds(tenancy.lower),
+        "until": whole_seconds(tenancy.upper),
+    }
+    wish = Wish(
+        os.urandom(16), place.room.id.bytes, WishOperation.SIGN_TENANCY, whole_seconds(tenancy.lower), args
+    )
+    wish_id = UUID(bytes=wish.wish_id)
+    database.execute(
+        "INSERT INTO wishes (id, holder_id, phone_id, operation, target, not_after, raw)"
+        " VALUES (%s, %s, %s, 'sign_tenancy', %s, %s, %s)",
+        wish_id, place.landlord, phone, place.room.id, tenancy.lower, sign_wish(wish, key),
+    )  # fmt: skip
+    return replace(tenancy, wish_id=wish_id)
 
 
 def a_duty(tenancy_id: UUID, holder_id: UUID) -> Duty:

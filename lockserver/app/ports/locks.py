@@ -7,6 +7,7 @@ from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
 from lockserver.domain.command import Command
+from lockserver.domain.entry import Entry, Notice
 from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import (
     ArrivalFiling,
@@ -14,6 +15,7 @@ from lockserver.domain.lock import (
     DocumentKind,
     IssuedCredential,
     JournalLine,
+    KeyOwner,
     Lock,
     LockDocument,
     LockStatus,
@@ -21,6 +23,7 @@ from lockserver.domain.lock import (
     SiteKeyKind,
     SpentWish,
     Verdict,
+    WishTerms,
 )
 
 
@@ -66,8 +69,9 @@ class Locks(Rows[Lock], Protocol):
     async def with_stale_access(self, at: datetime, limit: int = 100) -> Sequence[UUID]:
         """Return locks that still hold a living credential which nobody may use any more.
 
-        Its grant is frozen, revoked or cut shorter, or its phone was revoked, and no revocation
-        list says so yet.
+        Its grant, or one that it hangs under, is frozen, revoked or cut shorter; it says more than its
+        grant does; it has `entry` and no entry lives that lasts as long; its phone was revoked; or it was
+        withdrawn; and no revocation list says so yet.
         """
         ...
 
@@ -89,6 +93,14 @@ class LockStates(Protocol):
 
     async def save(self, status: LockStatus) -> None:
         """Write it, whether or not there was a row."""
+        ...
+
+    async def connected(self) -> Sequence[UUID]:
+        """Return locks that are said to hold a connection."""
+        ...
+
+    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
+        """Note that these hold none."""
         ...
 
     async def advance(self, statuses: Sequence[LockStatus]) -> None:
@@ -133,12 +145,30 @@ class Wishes(Protocol):
         """Return a wish that was used, or None."""
         ...
 
+    async def spent_at(
+        self, holder_id: UUID, operation: str, target: UUID, since: datetime
+    ) -> Sequence[datetime]:
+        """Return until when the wishes of this holder for this were good, of those that were after `since`."""
+        ...
+
     async def spend(self, wish: SpentWish) -> None:
         """Use it; raises WishUsedError where it was."""
         ...
 
-    async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
-        """Return the holders who wished this for this target."""
+    async def wishers(self, operation: str, target: UUID, since: datetime) -> Sequence[UUID]:
+        """Return the holders who wished this for this target, by wishes that were good until after `since`."""
+        ...
+
+    async def about(self, target: UUID) -> Sequence[SpentWish]:
+        """Return the wishes about this target in the order in which they were kept; no remote acts."""
+        ...
+
+    async def keep_terms(self, terms: WishTerms) -> None:
+        """Keep what a wish that was spent covers."""
+        ...
+
+    async def terms(self, wish_id: UUID) -> WishTerms | None:
+        """Return what a wish covers, where that was kept."""
         ...
 
 
@@ -159,8 +189,20 @@ class Credentials(Rows[IssuedCredential], Protocol):
         """Return revoked credentials that would live otherwise: what the list must name."""
         ...
 
-    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, GrantClass]]:
-        """Return whose credentials these are: holder and class, by credential id."""
+    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, KeyOwner]:
+        """Return whose credentials these are, by credential id."""
+        ...
+
+    async def ever(self, grant_id: UUID) -> IssuedCredential | None:
+        """Return the newest credential that was ever cut from this grant, living or not."""
+        ...
+
+    async def withdraw(self, grant_ids: Sequence[UUID], at: datetime) -> None:
+        """Mark the living credentials of these grants as revoked; the next list will name them."""
+        ...
+
+    async def withdraw_entry(self, lock_id: UUID, at: datetime) -> None:
+        """Mark the living credentials of this lock that convey `entry` as revoked."""
         ...
 
     async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
@@ -169,6 +211,38 @@ class Credentials(Rows[IssuedCredential], Protocol):
 
     async def revoke(self, ids: Sequence[UUID], at: datetime, number: int) -> None:
         """Note that the list of this number names them."""
+        ...
+
+
+class Entries(Rows[Entry], Protocol):
+    """Entries of owner or staff to occupied rooms."""
+
+    async def of_lock(self, lock_id: UUID, since: datetime) -> Sequence[Entry]:
+        """Return a lock's entries that ran, or run, until after this instant, newest first."""
+        ...
+
+    async def end(self, entry_id: UUID, at: datetime) -> None:
+        """Note that it has ended; once is for good."""
+        ...
+
+    async def emergencies(self, door_id: UUID, since: datetime) -> int:
+        """Return how many emergencies were declared at a door that began after this instant."""
+        ...
+
+
+class Notices(Rows[Notice], Protocol):
+    """What people were told."""
+
+    async def of_holder(self, holder_id: UUID, limit: int) -> Sequence[Notice]:
+        """Return what a person was told, newest first."""
+        ...
+
+    async def see(self, notice_id: UUID, at: datetime) -> None:
+        """Note that it was seen; the first time counts."""
+        ...
+
+    async def told(self, about: UUID) -> Sequence[UUID]:
+        """Return who was told about this."""
         ...
 
 
@@ -187,8 +261,20 @@ class LockDocuments(Protocol):
         """Add it; raises ConflictError where this number is taken."""
         ...
 
+    async def since(self, lock_id: UUID, kind: DocumentKind, number: int) -> Sequence[LockDocument]:
+        """Return the documents of a kind from this number on, oldest first."""
+        ...
+
+    async def refuse(self, document: LockDocument, denial: str) -> None:
+        """Note that the lock would not have it, once more."""
+        ...
+
+    async def allow_again(self, lock_id: UUID, times: int) -> None:
+        """Let its documents be refused so many times fewer than often: the lock booted, and may think otherwise."""
+        ...
+
     async def lagging(self) -> Sequence[UUID]:
-        """Return locks that should hold a document of a higher number than they reported."""
+        """Return locks that should hold a document of a higher number than they reported, and do not refuse it."""
         ...
 
 

@@ -85,6 +85,10 @@ class Holders(Rows[Holder], Protocol):
         """Return the holder behind an account."""
         ...
 
+    async def by_subject(self, subject: bytes) -> Holder | None:
+        """Return the holder of this pseudonym."""
+        ...
+
 
 class Phones(Rows[Phone], Protocol):
     """Phones and their keys."""
@@ -97,6 +101,10 @@ class Phones(Rows[Phone], Protocol):
         """Return a holder's phones, oldest first."""
         ...
 
+    async def by_key(self, key: bytes) -> Phone | None:
+        """Return the phone whose signing key has this SHA-256 (32 bytes): how a grantor names it."""
+        ...
+
 
 class Houses(Rows[House], Protocol):
     """Houses and who works there."""
@@ -105,8 +113,12 @@ class Houses(Rows[House], Protocol):
         """Return the houses that this holder owns, oldest first."""
         ...
 
-    async def add_staff(self, house_id: UUID, holder_id: UUID) -> None:
-        """Make a holder staff of a house; nothing happens where he is."""
+    async def add_staff(self, house_id: UUID, holder_id: UUID, wish_id: UUID | None) -> None:
+        """Make a holder staff of a house by the owner's wish; where he is, the newer wish counts."""
+        ...
+
+    async def staff_wishes(self, holder_id: UUID) -> Sequence[tuple[UUID, UUID]]:
+        """Return (house, the wish that named him) wherever a holder is staff by a kept wish."""
         ...
 
     async def is_staff(self, house_id: UUID, holder_id: UUID) -> bool:
@@ -201,6 +213,21 @@ class Grants(Rows[Grant], Protocol):
         """Return a holder's grants for one door that live at this instant."""
         ...
 
+    async def naming(self, key: bytes) -> Sequence[Grant]:
+        """Return the active grants that name the phone whose signing key has this SHA-256."""
+        ...
+
+    async def children(self, grant_ids: Sequence[UUID]) -> Sequence[Grant]:
+        """Return and hold the grants that hang directly under these and are not revoked, by id."""
+        ...
+
+    async def shown_to(self, holder_id: UUID, at: datetime) -> Sequence[Grant]:
+        """Return his own grants and those given by him or by whom he gave one, in whatever state.
+
+        Only those whose window has not closed; newest first.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -224,6 +251,10 @@ class Idempotency(Protocol):
         Raises IdempotencyMismatchError (other route or body) and IdempotencyRunningError (the
         first request has not finished).
         """
+        ...
+
+    async def known(self, caller: str, key: str, route: str, body_hash: bytes) -> Answer | None:
+        """Return the stored answer without claiming the key; raises as `begin` does."""
         ...
 
     async def finish(self, caller: str, key: str, answer: Answer) -> None:

@@ -4,14 +4,17 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from lockserver.app.ports.asking import Channel
+from lockserver.app.ports.carriers import GatewayCredentials, Gateways
 from lockserver.app.ports.cases import CaseFiles, Cases, Filings, Ledger
 from lockserver.app.ports.locks import (
     Commands,
     Credentials,
+    Entries,
     Journals,
     LockDocuments,
     Locks,
     LockStates,
+    Notices,
     Registrations,
     SiteKeys,
     Verdicts,
@@ -70,7 +73,15 @@ class UnitOfWork(Protocol):
     @property
     def credentials(self) -> Credentials: ...  # noqa: D102
     @property
+    def gateways(self) -> Gateways: ...  # noqa: D102
+    @property
+    def gateway_credentials(self) -> GatewayCredentials: ...  # noqa: D102
+    @property
     def wishes(self) -> Wishes: ...  # noqa: D102
+    @property
+    def entries(self) -> Entries: ...  # noqa: D102
+    @property
+    def notices(self) -> Notices: ...  # noqa: D102
     @property
     def commands(self) -> Commands: ...  # noqa: D102
     @property

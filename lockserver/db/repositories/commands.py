@@ -1,11 +1,12 @@
 """Commands and the wishes they carry; credentials; verdicts; journals."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.db.connection import driver
@@ -22,12 +23,21 @@ from lockserver.db.tables import (
     RegistrationRow,
     VerdictRow,
     WishRow,
+    WishTermsRow,
     table_of,
 )
 from lockserver.domain.command import GRACE, Command
 from lockserver.domain.errors import ConflictError, WishUsedError
-from lockserver.domain.grant import GrantClass
-from lockserver.domain.lock import ArrivalFiling, IssuedCredential, JournalLine, SpentWish, Verdict
+from lockserver.domain.grant import Capability, GrantClass
+from lockserver.domain.lock import (
+    ArrivalFiling,
+    IssuedCredential,
+    JournalLine,
+    KeyOwner,
+    SpentWish,
+    Verdict,
+    WishTerms,
+)
 
 _NOTE: Final = """
 UPDATE commands SET via = n.via, fault = n.fault
@@ -37,6 +47,9 @@ UPDATE commands SET via = n.via, fault = n.fault
 
 _grants = table_of(GrantRow)
 _phones = table_of(PhoneRow)
+_terms = table_of(WishTermsRow)
+_NO_ACT = text("operation NOT IN ('unlock', 'lock', 'hold_open')")
+"""In the words of the index `wishes_target_idx`: nobody asks for remote acts by their target."""
 
 
 class Commands(Rows[Command]):
@@ -120,6 +133,21 @@ class Wishes(Rows[SpentWish]):
     table = table_of(WishRow)
     record = SpentWish
 
+    async def spent_at(
+        self, holder_id: UUID, operation: str, target: UUID, since: datetime
+    ) -> Sequence[datetime]:
+        """Return until when the wishes of this holder for this were good, of those that were after `since`."""
+        table = self.table
+        found = await self.all(
+            self.select().where(
+                table.c.holder_id == holder_id,
+                table.c.operation == operation,
+                table.c.target == target,
+                table.c.not_after > since,
+            )
+        )
+        return [wish.not_after for wish in found]
+
     async def spend(self, wish: SpentWish) -> None:
         """Use it; raises WishUsedError where it was."""
         try:
@@ -127,10 +155,29 @@ class Wishes(Rows[SpentWish]):
         except ConflictError as used:
             raise WishUsedError from used
 
-    async def wishers(self, operation: str, target: UUID) -> Sequence[UUID]:
-        """Return the holders who wished this for this target."""
-        statement = self.select().where(self.table.c.operation == operation, self.table.c.target == target)
-        return list({wish.holder_id for wish in await self.all(statement)})
+    async def wishers(self, operation: str, target: UUID, since: datetime) -> Sequence[UUID]:
+        """Return the holders who wished this for this target, by wishes that were good until after `since`."""
+        table = self.table
+        young = (table.c.operation == operation) & (table.c.not_after > since)
+        wishes = await self.all(self.select().where(table.c.target == target, young, _NO_ACT))
+        return list({wish.holder_id for wish in wishes})
+
+    async def about(self, target: UUID) -> Sequence[SpentWish]:
+        """Return the wishes about this target in the order in which they were kept; no remote acts."""
+        table = self.table
+        statement = self.select().where(table.c.target == target, _NO_ACT)
+        return await self.all(statement.order_by(table.c.created_at, table.c.id))
+
+    async def keep_terms(self, terms: WishTerms) -> None:
+        """Keep what a wish that was spent covers."""
+        await self.run(insert(_terms).values(asdict(terms)))
+
+    async def terms(self, wish_id: UUID) -> WishTerms | None:
+        """Return what a wish covers, where that was kept."""
+        wanted = select(_terms.c.wish_id, _terms.c.body, _terms.c.salt).where(_terms.c.wish_id == wish_id)
+        with refusals():
+            row = (await self.connection.execute(wanted)).first()
+        return None if row is None else WishTerms(*row)
 
 
 class Credentials(Rows[IssuedCredential]):
@@ -182,16 +229,40 @@ class Credentials(Rows[IssuedCredential]):
             .order_by(table.c.id)
         )
 
-    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, GrantClass]]:
-        """Return whose credentials these are: holder and class, by credential id."""
-        table = self.table
+    async def owners(self, ids: Sequence[UUID]) -> dict[UUID, KeyOwner]:
+        """Return whose credentials these are, by credential id."""
+        table, parent = self.table, _grants.alias()
         statement = (
-            select(table.c.id, _grants.c.holder_id, _grants.c.class_)
+            select(
+                table.c.id, _grants.c.holder_id, _grants.c.class_, _grants.c.tenancy_id, parent.c.holder_id
+            )
             .join(_grants, _grants.c.id == table.c.grant_id)
+            .outerjoin(parent, parent.c.id == _grants.c.parent_id)
             .where(table.c.id.in_(ids))
         )
         with refusals():
-            return {row[0]: (row[1], row[2]) for row in await self.connection.execute(statement)}
+            return {row[0]: KeyOwner(*row[1:]) for row in await self.connection.execute(statement)}
+
+    async def ever(self, grant_id: UUID) -> IssuedCredential | None:
+        """Return the newest credential that was ever cut from this grant, living or not."""
+        table = self.table
+        cut = self.select().where(table.c.grant_id == grant_id)
+        return await self.first(cut.order_by(table.c.id.desc()).limit(1))
+
+    async def withdraw(self, grant_ids: Sequence[UUID], at: datetime) -> None:
+        """Mark the living credentials of these grants as revoked; the next list will name them."""
+        await self._withdraw(self.table.c.grant_id.in_(grant_ids), at)
+
+    async def withdraw_entry(self, lock_id: UUID, at: datetime) -> None:
+        """Mark the living credentials of this lock that convey `entry` as revoked."""
+        table = self.table
+        enters = table.c.capabilities.bitwise_and(int(Capability.ENTRY)) != 0
+        await self._withdraw(and_(table.c.lock_id == lock_id, enters), at)
+
+    async def _withdraw(self, which: ColumnElement[bool], at: datetime) -> None:
+        table = self.table
+        living = and_(which, table.c.revoked_at.is_(None), table.c.expires_at > at)
+        await self.run(update(table).where(living).values(revoked_at=at))
 
     async def oldest_usable(self, lock_id: UUID, at: datetime) -> datetime | None:
         """Return when the oldest credential was issued that lives and is not revoked."""

@@ -24,10 +24,21 @@ class Houses(Rows[House]):
         statement = self.select().where(self.table.c.owner_holder_id == holder_id)
         return await self.all(statement.order_by(self.table.c.id))
 
-    async def add_staff(self, house_id: UUID, holder_id: UUID) -> None:
-        """Make a holder staff of a house; nothing happens where he is."""
-        values = {"house_id": house_id, "holder_id": holder_id}
-        await self.run(insert(_staff).values(values).on_conflict_do_nothing())
+    async def add_staff(self, house_id: UUID, holder_id: UUID, wish_id: UUID | None) -> None:
+        """Make a holder staff of a house by the owner's wish; where he is, the newer wish counts."""
+        values = {"house_id": house_id, "holder_id": holder_id, "wish_id": wish_id}
+        named = insert(_staff).values(values)
+        if wish_id is None:
+            await self.run(named.on_conflict_do_nothing())
+            return
+        row = [_staff.c.house_id, _staff.c.holder_id]
+        await self.run(named.on_conflict_do_update(index_elements=row, set_={"wish_id": wish_id}))
+
+    async def staff_wishes(self, holder_id: UUID) -> Sequence[tuple[UUID, UUID]]:
+        """Return (house, the wish that named him) wherever a holder is staff by a kept wish."""
+        named = (_staff.c.holder_id == holder_id) & _staff.c.wish_id.is_not(None)
+        rows = await self.connection.execute(select(_staff.c.house_id, _staff.c.wish_id).where(named))
+        return [(row[0], row[1]) for row in rows]
 
     async def is_staff(self, house_id: UUID, holder_id: UUID) -> bool:
         """Tell whether a holder is staff of a house."""

@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lockserver.app.settle_slots import REFUSALS
 from lockserver.db.connection import driver
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import (
     CredentialRow,
+    EntryRow,
     GrantRow,
     LockDocumentRow,
     LockRow,
@@ -24,6 +26,7 @@ from lockserver.db.tables import (
     table_of,
 )
 from lockserver.domain.errors import NotFoundError
+from lockserver.domain.grant import Capability
 from lockserver.domain.lock import (
     BrokerIdentity,
     DocumentKind,
@@ -38,7 +41,9 @@ _credentials = table_of(CredentialRow)
 _grants = table_of(GrantRow)
 _phones = table_of(PhoneRow)
 _documents = table_of(LockDocumentRow)
+_entries = table_of(EntryRow)
 _status = table_of(LockStatusRow)
+_ENTRY: Final = int(Capability.ENTRY)
 
 
 _ADVANCED: Final = (
@@ -69,9 +74,47 @@ def useless(at: datetime) -> ColumnElement[bool]:
         or_(
             _grants.c.state != "active",
             _grants.c.upper < _credentials.c.expires_at,
+            _grants.c.lower > _credentials.c.not_before,
+            _credentials.c.capabilities.bitwise_and(_grants.c.capabilities.bitwise_or(_ENTRY).bitwise_not())
+            != 0,
+            _credentials.c.schedule.is_distinct_from(_grants.c.schedule),
+            _hangs_under_what_ended(),
+            and_(_credentials.c.capabilities.bitwise_and(_ENTRY) != 0, not_(_entry_lives())),
             _phones.c.state != "active",
             _credentials.c.revoked_at.is_not(None),
         ),
+    )
+
+
+def _hangs_under_what_ended() -> ColumnElement[bool]:
+    """Return the condition that the grantor's own grant, or the one above, gives less than the credential."""
+    parent, above = _grants.alias(), _grants.alias()
+    ended = or_(
+        *(
+            or_(grant.c.state != "active", grant.c.upper < _credentials.c.expires_at)
+            for grant in (parent, above)
+        )
+    )
+    return (
+        select(1)
+        .select_from(parent.outerjoin(above, above.c.id == parent.c.parent_id))
+        .where(parent.c.id == _grants.c.parent_id, ended)
+        .exists()
+    )
+
+
+def _entry_lives() -> ColumnElement[bool]:
+    """Return the condition that somebody lets this holder in for as long as the credential lasts."""
+    return (
+        select(1)
+        .where(
+            _entries.c.lock_id == _credentials.c.lock_id,
+            _entries.c.ended_at.is_(None),
+            _entries.c.upper >= _credentials.c.expires_at,
+            _entries.c.class_.in_((_grants.c.class_, "both")),
+            or_(_entries.c.holder_id.is_(None), _entries.c.holder_id == _grants.c.holder_id),
+        )
+        .exists()
     )
 
 
@@ -208,6 +251,18 @@ class LockStates(Rows[LockStatus]):
         statement = upsert(self.table).values(values)
         await self.run(statement.on_conflict_do_update(index_elements=[self.table.c.lock_id], set_=changed))
 
+    async def connected(self) -> Sequence[UUID]:
+        """Return locks that are said to hold a connection."""
+        statement = select(self.table.c.lock_id).where(self.table.c.connected)
+        with refusals():
+            return [row[0] for row in await self.connection.execute(statement)]
+
+    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
+        """Note that these hold none."""
+        table = self.table
+        statement = update(table).where(table.c.lock_id.in_(sorted(lock_ids)), table.c.connected)
+        await self.run(statement.values(connected=False))
+
     async def advance(self, statuses: Sequence[LockStatus]) -> None:
         """Write where the journals and reports of many held rows stand: head, position, last seen."""
         raw = await driver(self.connection)
@@ -245,8 +300,30 @@ class LockDocuments(Rows[LockDocument]):
         """Add it; raises ConflictError where this number is taken."""
         await self.run(insert(self.table).values(self.values(document)))
 
+    async def since(self, lock_id: UUID, kind: DocumentKind, number: int) -> Sequence[LockDocument]:
+        """Return the documents of a kind from this number on, oldest first."""
+        table = self.table
+        chosen = and_(table.c.lock_id == lock_id, table.c.kind == kind, table.c.number >= number)
+        return await self.all(self.select().where(chosen).order_by(table.c.number))
+
+    async def refuse(self, document: LockDocument, denial: str) -> None:
+        """Note that the lock would not have it, once more."""
+        table = self.table
+        this = and_(
+            table.c.lock_id == document.lock_id,
+            table.c.kind == document.kind,
+            table.c.number == document.number,
+        )
+        await self.run(update(table).where(this).values(refused=table.c.refused + 1, denial=denial))
+
+    async def allow_again(self, lock_id: UUID, times: int) -> None:
+        """Let what the lock refused for good be sent so many times more."""
+        table = self.table
+        often = and_(table.c.lock_id == lock_id, table.c.refused >= REFUSALS)
+        await self.run(update(table).where(often).values(refused=REFUSALS - times))
+
     async def lagging(self) -> Sequence[UUID]:
-        """Return locks that should hold a document of a higher number than they reported."""
+        """Return locks that should hold a document of a higher number than they reported, and do not refuse it."""
         reported = {
             "revocation": _status.c.revocation_number,
             "state": _status.c.state_number,
@@ -264,7 +341,7 @@ class LockDocuments(Rows[LockDocument]):
             .distinct()
             .join(locks, and_(locks.c.id == _documents.c.lock_id, locks.c.state == "active"))
             .join(_status, _status.c.lock_id == _documents.c.lock_id)
-            .where(behind)
+            .where(behind, _documents.c.refused < REFUSALS)
         )
         with refusals():
             return [row[0] for row in await self.connection.execute(statement)]

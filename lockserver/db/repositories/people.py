@@ -97,6 +97,10 @@ class Holders(Rows[Holder]):
         """Return the holder behind an account."""
         return await self.first(self.select().where(self.table.c.account_id == account_id))
 
+    async def by_subject(self, subject: bytes) -> Holder | None:
+        """Return the holder of this pseudonym."""
+        return await self.first(self.select().where(self.table.c.subject == subject))
+
 
 class Phones(Rows[Phone]):
     """Phones and their keys."""
@@ -112,3 +116,7 @@ class Phones(Rows[Phone]):
         """Return a holder's phones, oldest first."""
         statement = self.select().where(self.table.c.holder_id == holder_id)
         return await self.all(statement.order_by(self.table.c.id))
+
+    async def by_key(self, key: bytes) -> Phone | None:
+        """Return the phone whose signing key has this SHA-256: how a grantor names it."""
+        return await self.first(self.select().where(func.sha256(self.table.c.sign_pub) == key))

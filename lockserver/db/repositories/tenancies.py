@@ -175,3 +175,36 @@ class Grants(Rows[Grant]):
         """Return a holder's grants for one door that live at this instant."""
         mine = await self.of_holder(holder_id, at)
         return [grant for grant in mine if grant.door_id == door_id and grant.lives(at)]
+
+    async def naming(self, key: bytes) -> Sequence[Grant]:
+        """Return the active grants that name the phone whose signing key has this SHA-256."""
+        table = self.table
+        return await self.all(
+            self.select().where(table.c.guest_key == key, table.c.state == "active").order_by(table.c.id)
+        )
+
+    async def children(self, grant_ids: Sequence[UUID]) -> Sequence[Grant]:
+        """Return and hold the grants that hang directly under these and are not revoked, by id."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .where(table.c.parent_id.in_(grant_ids), table.c.state != "revoked")
+            .order_by(table.c.id)
+            .with_for_update(key_share=True)
+        )
+
+    async def shown_to(self, holder_id: UUID, at: datetime) -> Sequence[Grant]:
+        """Return his own grants and those given by him or by whom he gave one, newest first."""
+        table = self.table
+        mine = select(table.c.id).where(table.c.holder_id == holder_id)
+        given = select(table.c.id).where(table.c.parent_id.in_(mine))
+        return await self.all(
+            self.select()
+            .where(
+                or_(
+                    table.c.holder_id == holder_id, table.c.parent_id.in_(mine), table.c.parent_id.in_(given)
+                ),
+                or_(table.c.upper.is_(None), table.c.upper > at),
+            )
+            .order_by(table.c.id.desc())
+        )

@@ -80,6 +80,7 @@ class NoticeRow(Row, table=True):
             "grant_revoked",
             "grant_edited",
             "access_at_risk",
+            "card_refused",
         ),
     )
     id: UUID = key()

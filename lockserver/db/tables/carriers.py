@@ -62,6 +62,7 @@ class GatewayCredentialRow(Row, table=True):
     expires_at: datetime = at()
     issued_at: datetime = at()
     raw: bytes = blob()
+    door: bytes = blob()
     revoked_at: datetime | None = at_or_none()
     revoked_in: int | None = None
     created_at: datetime = born()

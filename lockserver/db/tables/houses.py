@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import UniqueConstraint, text
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlmodel import Field
 
@@ -170,6 +170,7 @@ class GrantRow(Row, table=True):
         rule("guest", "class <> 'guest' OR (parent_id IS NOT NULL AND wish_id IS NOT NULL)"),
         rule("named", "wish_id IS NULL OR octet_length(guest_key) = 32"),
         UniqueConstraint("wish_id", "door_id"),
+        Index("grants_guest_key_idx", "guest_key", postgresql_where=text("guest_key IS NOT NULL")),
     )
     id: UUID = key()
     holder_id: UUID = ref("holders.id", index=True)

@@ -44,16 +44,19 @@ class Story:
 
     async def sign_lease(self, room: str, role: str) -> dict[str, Any]:
         """The landlord signs a lease from now on with a tenant's phone number: his phone's wish."""
-        now, door = datetime.now(UTC), self.doors[room]
+        now, door = datetime.now(UTC).replace(microsecond=0), self.doors[room]
+        until = now + timedelta(days=LEASE_DAYS)
         body = {
             "door_id": door,
             "window": {
                 "from": instant(now),
-                "until": instant(now + timedelta(days=LEASE_DAYS)),
+                "until": instant(until),
             },
             "tenants": [self.players[role].actor.phone],
         }
-        signed = self.landlord.phone.wish_for(WishOperation.SIGN_TENANCY, UUID(door).bytes, body)
+        lasts = {"from": int(now.timestamp()), "until": int(until.timestamp())}
+        phone = self.landlord.phone
+        signed = phone.wish_for(WishOperation.SIGN_TENANCY, UUID(door).bytes, body, lasts)
         lease: dict[str, Any] = await self.landlord.app.post("/tenancies", signed)
         self.leases[role] = lease
         return lease

@@ -7,15 +7,18 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from lockserver.app import keep_house, sign_tenancy, spend_owners_wish
-from lockserver.app.spend_wish import spend_wish
+from lockserver.app.spend_wish import Taken, spend_wish
 from lockserver.db.repositories.commands import Wishes
 from lockserver.domain.canonical import b64url, dumps, unb64url
+from lockserver.domain.lock import SpentWish
+from lockserver.protocol.cose import peek
 from lockserver.protocol.curve import EcdsaSigner, private_key
-from lockserver.protocol.wish import WishOperation
+from lockserver.protocol.wish import Wish, WishOperation
 from tests.support import app_door
 from tests.support.app_door import App, Door
 
@@ -189,8 +192,18 @@ async def test_L38_mutant_a_landlord_who_need_not_sign_is_caught(
 ) -> None:
     act = await an_act(door, name)
 
-    async def believes(*_: Any) -> None:
-        """Takes anything for a wish."""
+    async def believes(work: Any, _now: Any, _holder: Any, wished: Any, *_: Any) -> Taken:
+        """Takes anything for a wish, and by a phone of his own."""
+        phone = await work.phones.get(UUID(act.landlord.phone_id))
+        payload: Any = peek(wished.wish)
+        wish = Wish(payload[1], payload[2], WishOperation(payload[3]), payload[4])
+        await work.wishes.spend(
+            SpentWish(
+                UUID(bytes=wish.wish_id), phone.holder_id, phone.id, "mutant", phone.id,
+                door.clock.now(), wished.wish,
+            )
+        )  # fmt: skip
+        return Taken(wish, phone)
 
     for module in (keep_house, sign_tenancy):
         monkeypatch.setattr(module, "spend_owners_wish", believes)
@@ -204,8 +217,10 @@ async def test_L38_mutant_a_wish_for_whatever_comes_with_it_is_caught(
 ) -> None:
     act = await an_act(door, name)
 
-    async def looks_at_the_target(work: Any, now: Any, holder: Any, wished: Any, *what: Any) -> None:
-        await spend_wish(work, now, holder, wished.wish, *what)
+    async def looks_at_the_target(
+        work: Any, now: Any, holder: Any, wished: Any, operation: Any, target: Any, _args: Any
+    ) -> Any:
+        return await spend_wish(work, now, holder, wished.wish, operation, target)
 
     for module in (keep_house, sign_tenancy):
         monkeypatch.setattr(module, "spend_owners_wish", looks_at_the_target)

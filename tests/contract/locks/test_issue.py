@@ -26,7 +26,7 @@ from lockserver.protocol.documents import read_access_state, read_revocation_lis
 from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
 from lockserver.protocol.topics import shard
 from tests.support.database import Database, FakeClock
-from tests.support.people import Place, a_place, a_registration, a_tenancy, fresh, sign
+from tests.support.people import Place, a_place, a_registration, a_tenancy, fresh, sign, wished
 
 pytestmark = pytest.mark.contract
 
@@ -122,7 +122,7 @@ class Nobody:
 async def issue(database: Database) -> AsyncIterator[Issue]:
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
     place = await a_place(database.transactions("api"))
-    tenancy = a_tenancy(place, lower=clock.now() - 2 * HOUR)
+    tenancy = wished(database, place, a_tenancy(place, lower=clock.now() - 2 * HOUR))
     (tenant,) = await sign(database.transactions("api"), place, tenancy)
     signer = EcdsaSigner(private_key(secrets.token_bytes))
     phone = Phone(

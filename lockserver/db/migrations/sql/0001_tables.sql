@@ -174,7 +174,7 @@ CREATE TABLE notices (
 	seen_at TIMESTAMP WITH TIME ZONE,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT notices_pkey PRIMARY KEY (id),
-	CONSTRAINT notices_kind_check CHECK (kind IN ('entry_consent', 'entry_emergency', 'entry_ended', 'grant_given', 'grant_frozen', 'grant_unfrozen', 'grant_revoked', 'grant_edited', 'access_at_risk')),
+	CONSTRAINT notices_kind_check CHECK (kind IN ('entry_consent', 'entry_emergency', 'entry_ended', 'grant_given', 'grant_frozen', 'grant_unfrozen', 'grant_revoked', 'grant_edited', 'access_at_risk', 'card_refused')),
 	CONSTRAINT notices_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id)
 );
 
@@ -444,6 +444,7 @@ CREATE TABLE gateway_credentials (
 	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	issued_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	raw BYTEA NOT NULL,
+	door BYTEA NOT NULL,
 	revoked_at TIMESTAMP WITH TIME ZONE,
 	revoked_in INTEGER,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -512,6 +513,8 @@ CREATE TABLE grants (
 );
 
 CREATE INDEX grants_door_id_idx ON grants (door_id);
+
+CREATE INDEX grants_guest_key_idx ON grants (guest_key) WHERE guest_key IS NOT NULL;
 
 CREATE INDEX grants_holder_id_idx ON grants (holder_id);
 
