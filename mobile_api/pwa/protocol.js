@@ -18,4 +18,5 @@ export * from "./protocol/framing.js";
 export * from "./protocol/handshake.js";
 export * as limits from "./protocol/limits.js";
 export * from "./protocol/parcels.js";
+export * from "./protocol/pins.js";
 export * from "./protocol/wishes.js";

@@ -6,10 +6,10 @@
  */
 
 import { same } from "./bytes.js";
-import { ENTRY, GUEST, HOLD_OPEN, LOCK, OWNER, READ_JOURNAL, STAFF, TENANT, UNLOCK } from "./credential.js";
+import { CARRY, ENTRY, GATEWAY, GUEST, HOLD_OPEN, LOCK, OWNER, READ_JOURNAL, STAFF, TENANT, UNLOCK } from "./credential.js";
 import { MINUTES_OF_WEEK } from "./credential.js";
 import { OPERATIONS } from "./handshake.js";
-import { EPOCH_JUMP } from "./limits.js";
+import { EPOCH_JUMP, MAX_USED } from "./limits.js";
 
 /** The Unix epoch was a Thursday 00:00: three days after a Monday. */
 const EPOCH_MINUTE = 4320;
@@ -21,6 +21,8 @@ const NEEDS = Object.freeze({
   [OPERATIONS.hold_open]: HOLD_OPEN,
   [OPERATIONS.read_journal]: READ_JOURNAL,
   [OPERATIONS.sync]: 0,
+  [OPERATIONS.capture]: UNLOCK,
+  [OPERATIONS.carry]: CARRY,
 });
 
 /**
@@ -39,8 +41,9 @@ const NEEDS = Object.freeze({
  * @property {boolean} occupied
  * @property {Uint8Array[]} revoked credential ids
  * @property {number|null} iatFloor
+ * @property {Uint8Array[]} [used] ids of one-time credentials whose opening was had
  *
- * @typedef {{denied: string}|{denied: null, raiseEpoch: number|null, occupies: boolean}} Verdict
+ * @typedef {{denied: string}|{denied: null, raiseEpoch: number|null, occupies: boolean, usesUp: boolean}} Verdict
  */
 
 /** Whether `now` lies in `[from, until)`. @param {number} now @param {number} from @param {number} until */
@@ -66,11 +69,23 @@ export function scheduleHolds(schedule, now) {
  */
 export function decide(claims, operation, clock, door) {
   const denied =
-    deniedByTime(claims, clock, door) ?? deniedByEpoch(claims, door) ?? deniedByUse(claims, operation, clock, door);
+    deniedByTime(claims, clock, door) ??
+    deniedByEpoch(claims, door) ??
+    deniedByUse(claims, operation, clock, door) ??
+    deniedByCount(claims, operation, door);
   if (denied) return { denied };
-  const opens = operation === OPERATIONS.unlock || operation === OPERATIONS.hold_open;
-  const raises = opens && claims.epoch !== null && claims.epoch > heldEpoch(claims, door);
-  return { denied: null, raiseEpoch: raises ? claims.epoch : null, occupies: raises && isResident(claims) };
+  const raises = opens(operation) && claims.epoch !== null && claims.epoch > heldEpoch(claims, door);
+  return {
+    denied: null,
+    raiseEpoch: raises ? claims.epoch : null,
+    occupies: raises && isResident(claims),
+    usesUp: opens(operation) && claims.uses !== null,
+  };
+}
+
+/** Whether an operation lets somebody in. @param {number} operation */
+function opens(operation) {
+  return operation === OPERATIONS.unlock || operation === OPERATIONS.hold_open;
 }
 
 /** @param {Claims} claims */
@@ -97,7 +112,8 @@ function deniedByTime(claims, clock, door) {
 
 /** @param {Claims} claims @param {Door} door @returns {string|null} */
 function deniedByEpoch(claims, door) {
-  if (isResident(claims) && door.shared) return claims.epoch === null ? null : "epoch_shared";
+  const none = claims.class === GATEWAY || (isResident(claims) && door.shared);
+  if (none) return claims.epoch === null ? null : "epoch_shared";
   if (isResident(claims) && claims.epoch === null) return "epoch_low";
   const epoch = claims.epoch ?? 0;
   const held = heldEpoch(claims, door);
@@ -109,10 +125,27 @@ function deniedByEpoch(claims, door) {
  * @param {Claims} claims @param {number} operation @param {Clock} clock @param {Door} door @returns {string|null}
  */
 function deniedByUse(claims, operation, clock, door) {
-  const needed = NEEDS[operation];
-  if (needed === undefined || (claims.capabilities & needed) !== needed) return "capability";
+  if (!capable(claims, operation)) return "capability";
   if (claims.schedule && !scheduleHolds(claims.schedule, /** @type {number} */ (clock.now))) return "schedule";
-  const opens = operation === OPERATIONS.unlock || operation === OPERATIONS.hold_open;
-  const needsEntry = opens && door.occupied && !isResident(claims);
-  return needsEntry && !(claims.capabilities & ENTRY) ? "occupied" : null;
+  if (!door.occupied || isResident(claims)) return null;
+  if (operation === OPERATIONS.capture) return "occupied";
+  return opens(operation) && !(claims.capabilities & ENTRY) ? "occupied" : null;
+}
+
+/** @param {Claims} claims @param {number} operation */
+function capable(claims, operation) {
+  const carries = operation === OPERATIONS.carry;
+  if (claims.class === GATEWAY) return carries && claims.capabilities === CARRY;
+  if (carries || claims.capabilities & CARRY) return false;
+  if (operation === OPERATIONS.capture && claims.uses !== null) return false;
+  const needed = NEEDS[operation];
+  return needed !== undefined && (claims.capabilities & needed) === needed;
+}
+
+/** @param {Claims} claims @param {number} operation @param {Door} door @returns {string|null} */
+function deniedByCount(claims, operation, door) {
+  if (claims.uses === null || !opens(operation)) return null;
+  const used = door.used ?? [];
+  if (used.some((cti) => same(cti, claims.cti))) return "used_up";
+  return used.length >= MAX_USED ? "back_off" : null;
 }

@@ -5,7 +5,7 @@ import { agree, aeadKeys, checkedPoint, extract, hash, newAgreementPair, seal, u
 import { RemoteError } from "./errors.js";
 import { POINT, TAG } from "./limits.js";
 
-/** @typedef {"command"|"report"|"seed"|"broker"|"draft"|"pin"|"upload"|"record"} Purpose */
+/** @typedef {"command"|"report"|"seed"|"broker"|"draft"|"pin"|"upload"|"record"|"pin_set"} Purpose */
 
 /** @param {Purpose} purpose @param {Uint8Array} subject raw id, or UTF-8 for `record` @returns {Uint8Array} */
 export function boxInfo(purpose, subject) {

@@ -5,12 +5,13 @@ import { openDocument } from "./cose.js";
 import { checkedPoint } from "./crypto.js";
 import { RemoteError } from "./errors.js";
 import { bytes, field, integer, malformed, number, optional, readMap, time } from "./fields.js";
-import { ENTRY_LIFE, ID, MAX_CREDENTIAL, MAX_NUMBER, MAX_WINDOWS, OWNER_LIFE, TENANT_LIFE } from "./limits.js";
+import { ENTRY_LIFE, GATEWAY_LIFE, ID, MAX_CREDENTIAL, MAX_NUMBER, MAX_WINDOWS, OWNER_LIFE, TENANT_LIFE } from "./limits.js";
 
 export const OWNER = 1;
 export const STAFF = 2;
 export const TENANT = 3;
 export const GUEST = 4;
+export const GATEWAY = 5;
 
 /** Capability bits. */
 export const UNLOCK = 1;
@@ -39,6 +40,7 @@ const MAX_OFFSET = 840;
  * @property {number} class
  * @property {number|null} epoch
  * @property {Schedule|null} schedule
+ * @property {number|null} uses 1: one opening
  */
 
 const COSE_KEY = {
@@ -57,9 +59,10 @@ const CLAIMS = {
   cti: field(7, bytes(ID)),
   holderPublic: field(8, holderKey),
   capabilities: field(-1, integer(MAX_NUMBER)),
-  class: field(-2, integer(GUEST, OWNER)),
+  class: field(-2, integer(GATEWAY, OWNER)),
   epoch: optional(-3, number),
   schedule: optional(-4, schedule),
+  uses: optional(-5, integer(1, 1)),
 };
 
 /**
@@ -80,6 +83,7 @@ export async function readCredential(raw, issuerKeys) {
 
 /** @param {Credential} claims @returns {number} seconds */
 function longestLife(claims) {
+  if (claims.class === GATEWAY) return GATEWAY_LIFE;
   if (claims.capabilities & ENTRY) return ENTRY_LIFE;
   return claims.class === OWNER || claims.class === STAFF ? OWNER_LIFE : TENANT_LIFE;
 }
@@ -95,7 +99,7 @@ function holderKey(value) {
 }
 
 /** @param {import("../cbor.js").CborValue|undefined} value @returns {Schedule} */
-function schedule(value) {
+export function schedule(value) {
   if (!Array.isArray(value) || value.length !== 2) return malformed("schedule");
   const offset = integer(MAX_OFFSET, -MAX_OFFSET)(value[0]);
   const edges = value[1];

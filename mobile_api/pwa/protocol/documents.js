@@ -5,13 +5,15 @@ import { openDocument } from "./cose.js";
 import { RemoteError } from "./errors.js";
 import { bool, bytes, integer, listOf, malformed, number, orNull, point, row, time } from "./fields.js";
 import { field, optional, readMap } from "./fields.js";
-import { ID, MAX_KEYS, MAX_REVOKED, MAX_SLOTS, NONCE } from "./limits.js";
+import { schedule } from "./credential.js";
+import { ID, MAX_ALL_SLOTS, MAX_AUTO_LOCK, MAX_KEYS, MAX_REVOKED, MAX_SLOTS, NONCE } from "./limits.js";
 
 /** Kinds of documents in M3 and in command 4. */
 export const KEY_SET = 1;
 export const REVOCATION_LIST = 2;
 export const TIME_STATEMENT = 3;
 export const ACCESS_STATE = 4;
+export const RELEASE = 5;
 
 const VERIFIER = 16;
 const MAX_SLOT = 255;
@@ -44,6 +46,9 @@ const STATE = {
   pins: field(5, SLOTS),
   cards: field(6, SLOTS),
   iat: field(7, time),
+  fingers: optional(8, SLOTS),
+  holdOpen: optional(9, schedule),
+  autoLock: optional(10, integer(MAX_AUTO_LOCK)),
 };
 const KEYS = {
   number: field(1, number),
@@ -51,7 +56,9 @@ const KEYS = {
   commandKeys: field(3, listOf(point, MAX_KEYS, 1)),
   reportKey: field(4, point),
   iat: field(5, time),
+  pinKey: optional(6, point),
 };
+const RELEASED = { lockId: field(1, bytes(ID)), reason: field(2, integer(2, 1)), iat: field(3, time) };
 
 /**
  * @param {string} kind @param {import("./fields.js").Fields} fields @param {Uint8Array} raw @param {Uint8Array[]} keys
@@ -78,7 +85,7 @@ export async function readDoor(raw, issuerKeys) {
  *
  * @param {Uint8Array} raw @param {Uint8Array} rootPublic the site's root
  * @returns {Promise<{number: number, issuerKeys: Uint8Array[], commandKeys: Uint8Array[], reportKey: Uint8Array,
- *   iat: number}>}
+ *   iat: number, pinKey: Uint8Array|null}>} pinKey: whom a custom PIN is sealed to
  * @throws {RemoteError}
  */
 export async function readKeySet(raw, rootPublic) {
@@ -102,11 +109,26 @@ export async function readRevocationList(raw, issuerKeys, lockId) {
  *
  * @param {Uint8Array} raw @param {Uint8Array[]} issuerKeys @param {Uint8Array} lockId
  * @returns {Promise<{lockId: Uint8Array, version: number, epoch: number|null, occupied: boolean, pins: any[][],
- *   cards: any[][], iat: number}>} slots as on the page
+ *   cards: any[][], iat: number, fingers: any[][], holdOpen: import("./credential.js").Schedule|null,
+ *   autoLock: number|null}>} slots as on the page; autoLock in seconds
  * @throws {RemoteError}
  */
 export async function readAccessState(raw, issuerKeys, lockId) {
-  return /** @type {any} */ (await read("LK1-STATE", STATE, raw, issuerKeys, lockId));
+  const said = await read("LK1-STATE", STATE, raw, issuerKeys, lockId);
+  const fingers = said.fingers ?? [];
+  if (said.pins.length + said.cards.length + fingers.length > MAX_ALL_SLOTS) throw new RemoteError("too_large", "slots");
+  return /** @type {any} */ (Object.freeze({ ...said, fingers }));
+}
+
+/**
+ * `LK1-RELEASE`: the lock is let go by its site.
+ *
+ * @param {Uint8Array} raw @param {Uint8Array[]} issuerKeys @param {Uint8Array} lockId
+ * @returns {Promise<{lockId: Uint8Array, reason: number, iat: number}>} reason 1 released, 2 emergency
+ * @throws {RemoteError}
+ */
+export async function readRelease(raw, issuerKeys, lockId) {
+  return /** @type {any} */ (await read("LK1-RELEASE", RELEASED, raw, issuerKeys, lockId));
 }
 
 /**

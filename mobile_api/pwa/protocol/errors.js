@@ -47,6 +47,11 @@ export const DENIALS = Object.freeze([
   "wrong_nonce",
   "unsupported",
   "burnt",
+  "used_up",
+  "keypad_locked",
+  "pin_unknown",
+  "busy",
+  "slots_full",
 ]);
 
 /** What M4 says in `code`, by number. */

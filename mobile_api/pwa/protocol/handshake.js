@@ -18,7 +18,15 @@ export const VERSION = 1;
 export const REFUSAL = 0x7f;
 
 /** Operations of M3. */
-export const OPERATIONS = Object.freeze({ unlock: 1, lock: 2, hold_open: 3, read_journal: 4, sync: 5 });
+export const OPERATIONS = Object.freeze({
+  unlock: 1,
+  lock: 2,
+  hold_open: 3,
+  read_journal: 4,
+  sync: 5,
+  capture: 6,
+  carry: 7,
+});
 
 const M1 = 1;
 const M2 = 2;
@@ -47,7 +55,7 @@ const ANSWER = row(integer(ANSWERS.length - 1), integer(BOLTS.length - 1), orNul
  *
  * @typedef {object} Asking what the phone shows to a lock that has proved itself
  * @property {Uint8Array} credential
- * @property {[number, Uint8Array][]} documents kind and raw, at most 4
+ * @property {[number, Uint8Array][]} documents kind and raw, at most 5
  * @property {number} operation one of OPERATIONS
  * @property {CryptoKey} holderKey signs; may be non-extractable
  */

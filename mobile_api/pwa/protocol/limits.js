@@ -14,7 +14,9 @@ export const MAX_PARCELS = 256;
 export const MAX_KEYS = 4;
 export const MAX_REVOKED = 128;
 export const MAX_SLOTS = 24;
-export const MAX_DOCUMENTS = 4;
+export const MAX_ALL_SLOTS = 48;
+export const MAX_USED = 64;
+export const MAX_DOCUMENTS = 5;
 export const MAX_WINDOWS = 21;
 export const MAX_CLAIMS = 32;
 export const MAX_ARGS = 8;
@@ -25,6 +27,11 @@ export const EPOCH_JUMP = 16;
 export const TENANT_LIFE = 259200;
 export const OWNER_LIFE = 2592000;
 export const ENTRY_LIFE = 86400;
+export const GATEWAY_LIFE = 259200;
+export const MAX_AUTO_LOCK = 600;
+export const PIN_DIGITS = 9;
+export const PIN_LEAST = 7;
+export const FIRST_USE = 86400;
 
 /** §2: a credential, and a wish or request, in bytes. */
 export const MAX_CREDENTIAL = 640;

@@ -15,17 +15,23 @@ export const WISHES = Object.freeze({
   share: 4, // grant
   freeze: 5, // grant
   unfreeze: 6, // grant
-  revoke: 7, // grant
+  revoke: 7, // grant, or an entry that was allowed
   read_pin: 8, // lock
   set_pin: 9, // lock
   end_tenancy: 10, // tenancy
-  consent_to_entry: 11, // lock
+  consent_entry: 11, // lock
   emergency_entry: 12, // lock
   name_staff: 13, // house
-  name_guest: 14,
+  name_guest: 14, // door
   remove_phone: 15, // phone
   sign_tenancy: 16, // door
   release_lock: 17, // lock
+  check_identity: 18, // case
+  edit_grant: 19, // grant
+  enrol_card: 20, // lock
+  remove_slot: 21, // slot
+  name_gateway: 22, // house
+  retire: 23, // lock
 });
 
 const MAX_ARG = 128;
@@ -34,7 +40,7 @@ const SALT = 16;
 const WISH = {
   wishId: field(1, bytes(ID)),
   targetId: field(2, bytes(ID)),
-  operation: field(3, integer(17, 1)),
+  operation: field(3, integer(WISHES.retire, 1)),
   notAfter: field(4, time),
   args: optional(5, args),
 };
@@ -100,7 +106,7 @@ function args(value) {
 }
 
 /**
- * The wish's argument over a request that lets somebody in (13, 16), and the salt that the request carries.
+ * The wish's argument `of` over a request that lets somebody in, and the salt that the request carries.
  *
  * @param {Record<string, any>} body members without `wish` and `salt`: integers, text, truths, null, lists, objects
  * @param {Uint8Array} salt 16 random bytes, fresh for every wish

@@ -15,6 +15,7 @@ from lockserver.protocol.documents import (
     read_access_state,
     read_door,
     read_key_set,
+    read_release,
     read_revocation_list,
     read_time,
 )
@@ -45,6 +46,7 @@ def _readers(signer: bytes) -> dict[str, Callable[[bytes], object]]:
         "LK1-TIME": lambda raw: read_time(raw, keys),
         "LK1-STATE": lambda raw: read_access_state(raw, keys),
         "LK1-KEYS": lambda raw: read_key_set(raw, signer),
+        "LK1-RELEASE": lambda raw: read_release(raw, keys),
         "LK1-WISH": lambda raw: read_wish(raw, signer),
         "LK1-REQ": lambda raw: read_request(raw, signer),
         "LK1-OFFER": lambda raw: read_offer(raw, signer),

@@ -50,7 +50,13 @@ def test_L40_mutant_another_edge_is_noticed(broken: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "file"), [("unchecked_points", "handshake"), ("cut_without_length", "framing")]
+    ("broken", "file"),
+    [
+        ("unchecked_points", "handshake"),
+        ("cut_without_length", "framing"),
+        ("pin_closed_window", "pins"),
+        ("pins_without_dates", "pins"),
+    ],
 )
 def test_mutant_a_broken_implementation_is_noticed(broken: str, file: str) -> None:
     assert _node(VECTORS, "--broken", broken)[file]["failed"] != []

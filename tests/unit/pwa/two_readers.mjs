@@ -78,6 +78,11 @@ const SOUND = {
     [4, other],
     [5, NOW],
   ],
+  "LK1-RELEASE": [
+    [1, bytes(16)],
+    [2, 1],
+    [3, NOW],
+  ],
   "LK1-WISH": [
     [1, bytes(16)],
     [2, bytes(16)],
@@ -133,7 +138,8 @@ const ANY = [
 const EDGES = {
   "LK1-EKEY": [
     [-1, [0, 64, 128, 2 ** 31]],
-    [-2, [0, 1, 2, 4, 5]],
+    [-2, [0, 1, 2, 4, 5, 6]],
+    [-5, [1, 0, 2, null, true]],
     [4, [NOW, NOW - 1, NOW + 259200, NOW + 259201]],
     [6, [0, NOW + 9e6]],
     [
@@ -209,13 +215,30 @@ const EDGES = {
         [slot(1).slice(1)],
       ],
     ],
+    [8, [[], [slot(1)], [slot(2), slot(1)], times(24, slot), times(25, slot), null]],
+    [
+      9,
+      [
+        [480, [0, 1]],
+        [480, []],
+        [0, [0, 10080]],
+        [0, [10, 10]],
+        [841, [0, 1]],
+        [0, times(42, (at) => at)],
+        [0, times(44, (at) => at)],
+        null,
+      ],
+    ],
+    [10, [0, 600, 601, null]],
   ],
   "LK1-KEYS": [
     [2, [[], [own, own], [own, other, own, other], times(5, () => own), [offCurve], [bytes(65)]]],
     [3, [[], [own]]],
+    [6, [own, offCurve, hybrid, bytes(64), null]],
   ],
+  "LK1-RELEASE": [[2, [2, 3]]],
   "LK1-WISH": [
-    [3, [17, 18]],
+    [3, [17, 18, 23, 24]],
     [
       5,
       [
@@ -254,6 +277,7 @@ const READERS = {
   "LK1-STATE": (raw) => lk1.readAccessState(raw, [own], bytes(16)),
   "LK1-KEYS": (raw) => lk1.readKeySet(raw, own),
   "LK1-WISH": (raw) => lk1.readWish(raw, own),
+  "LK1-RELEASE": (raw) => lk1.readRelease(raw, [own], bytes(16)),
   "LK1-REQ": (raw) => lk1.readRequest(raw, own),
   "LK1-OFFER": (raw) => lk1.readOffer(raw, own),
 };

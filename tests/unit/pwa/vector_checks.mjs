@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 
 import { channelChecks } from "./vector_checks_channels.mjs";
+import { doorChecks } from "./vector_checks_doors.mjs";
 import { siteChecks } from "./vector_checks_site.mjs";
 
 /**
@@ -131,6 +132,7 @@ export function checksOf(lk1, load) {
             lockId: fromHex(each.claims.lock_id),
             cti: fromHex(each.claims.cti),
             schedule: schedule(each.claims.schedule),
+            uses: each.claims.uses ?? null,
           };
           const { door } = each;
           const verdict = lk1.decide(claims, each.operation, each.clock, {
@@ -142,10 +144,15 @@ export function checksOf(lk1, load) {
             occupied: door.occupied,
             revoked: door.revoked.map(fromHex),
             iatFloor: door.iat_floor,
+            used: (door.used ?? []).map(fromHex),
           });
           const said = verdict.denied
             ? { denied: verdict.denied }
-            : { raise_epoch: verdict.raiseEpoch, occupies: verdict.occupies };
+            : {
+                raise_epoch: verdict.raiseEpoch,
+                occupies: verdict.occupies,
+                ...(verdict.usesUp ? { uses_up: true } : {}),
+              };
           assert.deepEqual(said, each.verdict);
         },
       ];
@@ -179,15 +186,25 @@ export function checksOf(lk1, load) {
     time_nonce: "timeNonce",
     journal_number: "journalNumber",
     journal_hash: "journalHash",
+    pins_key: "pinKey",
+    hold_open: "holdOpen",
+    auto_lock: "autoLock",
+  };
+  /** What a document of this kind says where a vector says nothing. */
+  const SILENT = {
+    "LK1-EKEY": { uses: null },
+    "LK1-KEYS": { pinKey: null },
+    "LK1-STATE": { fingers: [], holdOpen: null, autoLock: null },
   };
   const ours = (fields) =>
     Object.fromEntries(Object.entries(fields).map(([name, item]) => [NAMES[name] ?? name, item]));
 
-  function assertFields(fields, read) {
-    const expected = ours(fields);
+  function assertFields(fields, read, kind) {
+    const expected = { ...SILENT[kind], ...ours(fields) };
     const said = { ...plain(read) };
     if (Array.isArray(expected.pins))
-      for (const slots of ["pins", "cards"]) said[slots] = said[slots].map(([number]) => number);
+      for (const slots of ["pins", "cards", "fingers"]) said[slots] = said[slots].map(([number]) => number);
+    if (said.holdOpen) said.holdOpen = [said.holdOpen.offset, said.holdOpen.windows];
     if (said.schedule) said.schedule = [said.schedule.offset, said.schedule.windows];
     if ("args" in expected) said.args = read.args === null ? {} : plain(read.args);
     assert.deepEqual(said, expected);
@@ -203,6 +220,7 @@ export function checksOf(lk1, load) {
       "LK1-KEYS": (raw, key) => lk1.readKeySet(raw, key),
       "LK1-EKEY": (raw, key) => lk1.readCredential(raw, [key]),
       "LK1-WISH": (raw, key) => lk1.readWish(raw, key),
+      "LK1-RELEASE": (raw, key, fields) => lk1.readRelease(raw, [key], fromHex(fields.lock_id)),
     };
     yield [
       "keys of the cast",
@@ -229,7 +247,7 @@ export function checksOf(lk1, load) {
             assertFields(fields, read);
             assert.equal(hex(bodyHash), hex(await hash(fromHex(body))));
           } else {
-            assertFields(each.fields, await readers[each.kind](raw, key, each.fields));
+            assertFields(each.fields, await readers[each.kind](raw, key, each.fields), each.kind);
           }
           for (let at = 0; at < raw.length; at += 29) {
             const bent = raw.slice();
@@ -243,12 +261,19 @@ export function checksOf(lk1, load) {
       "ignorable claim",
       async () => {
         const read = await lk1.readCredential(fromHex(data.ignorable_claim), issuers);
-        assertFields(data.credentials[0].fields, read);
+        assertFields(data.credentials[0].fields, read, "LK1-EKEY");
       },
     ];
     for (const each of data.wishes) yield [`sign ${each.name}`, () => signsAgain(data, each)];
     for (const each of data.refused_credentials) {
       yield [`refuse ${each.name}`, () => refuses(each.code, () => lk1.readCredential(fromHex(each.hex), issuers))];
+    }
+    const lock = { lock_id: data.documents[0].fields.lock_id };
+    for (const each of data.refused_documents) {
+      yield [
+        `refuse ${each.name}`,
+        () => refuses(each.code, () => readers[each.kind](fromHex(each.hex), issuers[0], lock)),
+      ];
     }
   }
 
@@ -350,7 +375,7 @@ export function checksOf(lk1, load) {
 
   function* journal(data) {
     let before = data.genesis;
-    for (const [index, { row, hash: claimed }] of data.entries.entries()) {
+    for (const [index, { row, hash: claimed }] of [...data.entries, ...data.later].entries()) {
       const previous = before;
       before = claimed;
       yield [
@@ -375,6 +400,7 @@ export function checksOf(lk1, load) {
     journal,
     sealed,
     ...channelChecks(lk1, { refuses, assertFields }),
+    ...doorChecks(lk1, { refuses }),
     ...siteChecks(lk1, load, { refuses }),
   };
 }

@@ -11,6 +11,7 @@ import {
   listOf,
   number,
   optional,
+  orNull,
   readMap,
   row,
   text,
@@ -103,7 +104,7 @@ export function siteChecks(lk1, load, { refuses }) {
   const COMMAND = {
     lockId: field(1, bytes(16)),
     commandId: field(2, bytes(16)),
-    kind: field(3, integer(6, 1)),
+    kind: field(3, integer(9, 1)),
     counter: optional(4, number),
     notAfter: optional(5, time),
     body: field(6, any),
@@ -113,15 +114,20 @@ export function siteChecks(lk1, load, { refuses }) {
     1: ASKED,
     2: ASKED,
     3: ASKED,
-    4: { documents: field(1, listOf(row(integer(4, 1), bytesUpTo(4096)), 4)) },
+    4: { documents: field(1, listOf(row(integer(5, 1), bytesUpTo(4096)), 5)) },
     5: { number: field(1, number), hash: field(2, bytes(32)) },
     6: {},
+    7: { manifest: field(1, bytesUpTo(512)), offset: field(2, integer(1048576)), chunk: optional(3, bytesUpTo(2048, 1)) },
+    8: {},
+    9: ASKED,
   };
+  const slots = listOf(row(integer(255), bytes(16), bytes(16), time, time, integer(4, 1), orNull(number)), 24);
+  const activations = listOf(row(number, integer(8), integer(16777215), integer(1), time), 32);
   const REPORT = {
     lockId: field(1, bytes(16)),
     boot: field(2, number),
     seq: field(3, number),
-    kind: field(4, integer(5, 1)),
+    kind: field(4, integer(8, 1)),
     body: field(5, any),
   };
   const REPORTS = {
@@ -141,13 +147,19 @@ export function siteChecks(lk1, load, { refuses }) {
       bolt: field(13, integer(4)),
       nonce: field(14, bytes(8)),
       battery: optional(15, integer(100)),
+      door: optional(16, integer(2)),
+      tampered: optional(17, bool),
+      firmware: optional(18, number),
+      version: optional(19, text(32)),
+      age: optional(20, number),
+      jams: optional(21, number),
     },
     2: {
       commandId: field(1, bytes(16)),
       outcome: field(2, integer(3, 1)),
       bolt: field(3, integer(4)),
       counter: optional(4, number),
-      denial: optional(5, integer(40, 1)),
+      denial: optional(5, integer(45, 1)),
       at: optional(6, time),
       journal: optional(7, number),
     },
@@ -160,8 +172,37 @@ export function siteChecks(lk1, load, { refuses }) {
       epoch: optional(4, number),
       occupied: field(5, bool),
       commandId: optional(6, bytes(16)),
-      denials: optional(7, listOf(integer(40, 1), 128)),
+      denials: optional(7, listOf(integer(45, 1), 128)),
     },
+    6: { kind: field(1, integer(2, 1)), verifier: field(2, bytes(16)), cti: field(3, bytes(16)), already: field(4, bool) },
+    7: {
+      state: field(1, number),
+      list: field(2, number),
+      epoch: optional(3, number),
+      pins: field(4, slots),
+      cards: field(5, slots),
+      fingers: field(6, slots),
+      activations: field(7, activations),
+    },
+    8: {
+      counter: field(1, number),
+      version: field(2, text(32)),
+      offset: field(3, integer(1048576)),
+      target: optional(4, number),
+      denial: optional(5, integer(45, 1)),
+    },
+  };
+
+  const COMMAND_KINDS = {
+    unlock: 1,
+    documents: 4,
+    "journal ack": 5,
+    "say hello": 6,
+    firmware: 7,
+    "firmware asks": 7,
+    inventory: 8,
+    capture: 9,
+    release: 4,
   };
 
   function* envelopes(data) {
@@ -193,8 +234,10 @@ export function siteChecks(lk1, load, { refuses }) {
           await lk1.openDocument("LK1-CMD", fromHex(each.signed), [fromHex(data.command_public)]),
         );
         assert.equal(hex(said.lockId), data.lock_id);
-        assert.equal(said.kind <= 3, said.counter !== null && said.notAfter !== null);
-        assert.deepEqual(said.kind, { unlock: 1, documents: 4, "journal ack": 5, "say hello": 6 }[each.name]);
+        const bound = said.kind <= 3 || said.kind === 9;
+        assert.equal(bound, said.counter !== null && said.notAfter !== null);
+        assert.equal(bound, said.counter !== null || said.notAfter !== null);
+        assert.deepEqual(said.kind, COMMAND_KINDS[each.name]);
         readMap(COMMANDS[said.kind], said.body);
       });
     }
@@ -237,6 +280,42 @@ export function siteChecks(lk1, load, { refuses }) {
           assert.ok(![await topic(lockId, "up/report"), await topic(lockId, "down/command")].includes(wrong));
         },
       ];
+    }
+    const gatewayTopic = async (id, way) => (await topic(id, way)).replace("l/", "g/");
+    for (const each of data.gateways) {
+      yield [
+        `gateway ${each.gateway_id}`,
+        async () => {
+          for (const way of ["up", "down"]) {
+            assert.equal(await gatewayTopic(fromHex(each.gateway_id), way), each[way]);
+          }
+        },
+      ];
+    }
+    for (const wrong of data.refuse_gateways) {
+      yield [
+        `refuse ${JSON.stringify(wrong)}`,
+        async () => {
+          const name = wrong.split("/")[2] ?? "";
+          const id = /^[0-9a-f]{32}$/.test(name) ? fromHex(name) : new Uint8Array(16);
+          assert.ok(![await gatewayTopic(id, "up"), await gatewayTopic(id, "down")].includes(wrong));
+        },
+      ];
+    }
+    const enrolTopic = /^e\/([A-Z0-9-]{4,32})\/(up|down)$/;
+    for (const each of data.enrolments) {
+      yield [
+        `enrolment ${each.serial}`,
+        () => {
+          for (const way of ["up", "down"]) {
+            const [, serial, said] = enrolTopic.exec(each[way]) ?? [];
+            assert.deepEqual([serial, said], [each.serial, way]);
+          }
+        },
+      ];
+    }
+    for (const wrong of data.refuse_enrolments) {
+      yield [`refuse ${JSON.stringify(wrong)}`, () => assert.ok(!enrolTopic.test(wrong))];
     }
   }
 
