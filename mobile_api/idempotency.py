@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -21,7 +21,11 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from lockserver.app.ports import Answer, Claim, UnitOfWork
-from lockserver.domain.errors import DomainError, IdempotencyKeyMissingError
+from lockserver.domain.errors import (
+    DomainError,
+    IdempotencyKeyMissingError,
+    IdempotencyRunningError,
+)
 from mobile_api.deps import Server
 from mobile_api.services import Services
 
@@ -41,7 +45,7 @@ class Done:
     """What an act answers: status, body, and headers such as Location."""
 
     status: int
-    body: BaseModel | Mapping[str, Any] | None = None
+    body: BaseModel | Mapping[str, Any] | Sequence[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
@@ -52,7 +56,7 @@ class Done:
 Act = Callable[[UnitOfWork], Awaitable[Done]]
 
 
-def _render(body: BaseModel | Mapping[str, Any] | None) -> bytes:
+def _render(body: BaseModel | Mapping[str, Any] | Sequence[BaseModel] | None) -> bytes:
     if body is None:
         return b""
     return json.dumps(jsonable_encoder(body), ensure_ascii=False, separators=(",", ":")).encode()
@@ -87,6 +91,31 @@ class Once:
             done = await act(work)
             await work.idempotency.finish(actor, self._key_hash, self.kept(actor, done))
         return done.response(), False
+
+    async def after(self, actor: str, ask: Callable[[], Awaitable[Done]]) -> Response:
+        """Do what another role does for us, and keep its answer; no connection is held meanwhile.
+
+        The effect is the other role's, in a transaction of its own: a crash between that and our keeping of the
+        answer lets a retry ask again. So it is only for what may be asked twice without harm.
+        Raises IdempotencyMismatchError, IdempotencyRunningError, and what is asked raises.
+        """
+        running = (actor, self._key_hash)
+        if running in self._services.asking:
+            raise IdempotencyRunningError
+        self._services.asking.add(running)
+        try:
+            async with self._services.transactions.alone() as work:
+                known = await work.idempotency.known(actor, self._key_hash, self._route, self._body_hash)
+            if known is not None:
+                return _response(known.status, known.headers, self._open(actor, known.response))
+            done = await ask()
+
+            async def keep(_work: UnitOfWork) -> Done:
+                return done
+
+            return await self(actor, keep)
+        finally:
+            self._services.asking.discard(running)
 
     async def __call__(self, actor: str, act: Act) -> Response:
         """Do the act or give its first answer again; see `run`."""

@@ -35,4 +35,6 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     code_limits: Limits = field(default_factory=lambda: Limits(tries=PHONE_CODE_TRIES))
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing
+    asking: set[tuple[str, str]] = field(default_factory=set)
+    """Requests that wait for another role just now, by caller and key."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

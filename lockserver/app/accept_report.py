@@ -5,18 +5,32 @@ from datetime import datetime
 from uuid import UUID
 
 from lockserver.app.bridging import Bridging
+from lockserver.app.check_drift import check_drift
 from lockserver.app.converge_access import converge_access, send_documents
 from lockserver.app.ingest_journal import Batch, Kept
 from lockserver.app.note_hello import BOLTS, said_by
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.settle_command import conclude, settle_by_hello, settle_by_result
+from lockserver.app.settle_slots import count_refusals, settle_slots
 from lockserver.domain.canonical import unb64url
+from lockserver.domain.ids import uuid7
 from lockserver.domain.lock import Lock, LockStatus, Via
+from lockserver.domain.slot import Capture
 from lockserver.protocol.carried import DocumentKind, SignedDocument
+from lockserver.protocol.curve import sha256
 from lockserver.protocol.envelope import Envelope, read_signed_report, unseal_report
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.journal import Head
-from lockserver.protocol.reports import Applied, Hello, JournalBatch, Result, TimeRequest
+from lockserver.protocol.reports import (
+    Applied,
+    Captured,
+    Hello,
+    Inventory,
+    JournalBatch,
+    Report,
+    Result,
+    TimeRequest,
+)
 
 TIME_PATIENCE_S = 1.5
 """A time statement that comes later than 2 s after the lock's request attests nothing."""
@@ -58,29 +72,57 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, by: Carri
     evidence = unseal_report(sealed, lock_id.bytes, world.report_key)
     envelope = read_signed_report(evidence, lock_id.bytes, lock.sign_pub)
     report = envelope.report
+    now = world.clock.now()
+    _reached(world, lock_id, by, report, now)
     if isinstance(report, JournalBatch):
         return Heard(batch=Batch(lock, envelope.position, report.entries, evidence, by.via))
-    now = world.clock.now()
     if isinstance(report, Result) and await _swiftly(world, lock, envelope, evidence, by, now):
         return Heard()
     async with world.transactions.begin() as work:
-        status = _news(await work.lock_states.hold(lock_id), envelope, by, now)
+        before = await work.lock_states.hold(lock_id)
+        status = _news(before, envelope, by, now)
+        if before.boot != status.boot:
+            await work.lock_documents.allow_again(lock_id, 1)
         if isinstance(report, Hello):
             status, heard = await _hello(work, lock, status, report, evidence, now)
         elif isinstance(report, Result):
             status, heard = await _result(work, lock, status, report, evidence, now)
         elif isinstance(report, Applied):
             status, heard = await _applied(work, lock, status, report)
+            await count_refusals(work, status, report)
+        elif isinstance(report, Captured):
+            await work.captures.bring(_capture(world, lock, evidence, now))
+            heard = Heard()
+        elif isinstance(report, Inventory):
+            status = await check_drift(world, work, lock, status, report, now)
+            heard = Heard()
         elif isinstance(report, TimeRequest):
             heard = Heard(time_nonce=report.nonce)
         else:
             heard = Heard()
         await work.lock_states.save(status)
+        if isinstance(report, Hello | Applied):
+            await settle_slots(work, status, now)
     if isinstance(report, Hello):
         world.oldest[lock_id] = report.oldest_unacked
     if lock.state == "enrolling":
         world.forget(lock_id)  # it may be in service by now
     return heard
+
+
+def _capture(world: Bridging, lock: Lock, evidence: bytes, now: datetime) -> Capture:
+    """Keep the lock's word as it signed it: who has a card, the issuer judges by that alone."""
+    return Capture(uuid7(now, world.random(10)), lock.id, sha256(evidence), evidence)
+
+
+def _reached(world: Bridging, lock_id: UUID, by: Carried, report: Report, now: datetime) -> None:
+    """Note the way on which the lock was heard, and that an act of its has been answered."""
+    if by.via == "mqtt":
+        world.carrying.heard_itself(lock_id, now)
+    elif by.gateway is not None:
+        world.carrying.heard_through(lock_id, by.gateway, now)
+    if isinstance(report, Result):
+        world.carrying.settled(UUID(bytes=report.command_id))
 
 
 async def _swiftly(
@@ -165,7 +207,7 @@ async def _result(
     counter = status.counter
     if result.counter is not None:
         counter = max(result.counter, counter or 0)
-    return replace(status, bolt=BOLTS.get(result.bolt, "unknown"), counter=counter), Heard()
+    return replace(status, bolt=BOLTS.get(result.bolt, "unknown"), bolt_at=now, counter=counter), Heard()
 
 
 async def _applied(
@@ -177,6 +219,7 @@ async def _applied(
         revocation_number=applied.list_number,
         keys_number=applied.key_set_number,
         epoch=applied.epoch,
+        occupied=applied.occupied,
     )
     numbers = (said.state_number, said.revocation_number, said.keys_number)
     if numbers != (status.state_number, status.revocation_number, status.keys_number) or applied.denials:

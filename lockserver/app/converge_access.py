@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from lockserver.app.bridging import Bridging
+from lockserver.app.settle_slots import held_numbers, refusing
 from lockserver.domain.ids import uuid7
 from lockserver.domain.lock import Lock, LockDocument, LockStatus
 from lockserver.protocol.carried import DocumentKind, SignedDocument
@@ -32,14 +33,11 @@ def pause(tries: int) -> timedelta:
 
 
 def missing(desired: Sequence[LockDocument], status: LockStatus) -> list[LockDocument]:
-    """Return the documents of which the lock reported a lower number, or never spoke."""
-    said = {
-        "keys": status.keys_number,
-        "revocation": status.revocation_number,
-        "state": status.state_number,
-    }
-    held = {kind: -1 if number is None else number for kind, number in said.items()}
-    wanted = [one for one in desired if one.number > held[one.kind]]
+    """Return the documents of which the lock reported a lower number, or never spoke; none that it refuses."""
+    held, refused = held_numbers(status), refusing(desired, status)
+    wanted = [
+        one for one in desired if one.kind in held and one.number > held[one.kind] and one not in refused
+    ]
     return sorted(wanted, key=lambda one: _ORDER.index(one.kind))
 
 
@@ -59,15 +57,25 @@ async def converge_access(world: Bridging, lock_id: UUID) -> bool:
 
 
 def send_documents(world: Bridging, lock: Lock, documents: Sequence[SignedDocument]) -> bool:
-    """Hand signed documents to the lock."""
-    command_id = _command_id(world, world.clock.now())
-    return world.send(lock, WireCommand(command_id, CommandKind.DOCUMENTS, DocumentsBody(tuple(documents))))
+    """Hand signed documents to the lock: all at once over its own connection, one by one through a gateway."""
+    now = world.clock.now()
+    carried = isinstance(world.carrying.way(lock.id, now), UUID)
+    parts = [(one,) for one in documents] if carried else [tuple(documents)]
+    handed = [
+        world.send(lock, WireCommand(_command_id(world, now), CommandKind.DOCUMENTS, DocumentsBody(part)))
+        for part in parts
+    ]
+    return all(handed)
 
 
 def ask_hello(world: Bridging, lock: Lock) -> bool:
     """Ask a lock where it stands; after a start of ours it does not know that we were away."""
-    command_id = _command_id(world, world.clock.now())
-    return world.send(lock, WireCommand(command_id, CommandKind.SAY_HELLO, HelloBody()))
+    return world.send(lock, hello_command(world))
+
+
+def hello_command(world: Bridging) -> WireCommand:
+    """Return a command that asks for a hello."""
+    return WireCommand(_command_id(world, world.clock.now()), CommandKind.SAY_HELLO, HelloBody())
 
 
 def _command_id(world: Bridging, now: datetime) -> bytes:

@@ -1,19 +1,25 @@
 """What a lock should hold: a numbered revocation list and a numbered access state, signed.
 
 Both are complete statements of the present, rebuilt from rows that the issuer reads itself: whose
-grant is frozen, revoked or cut shorter, whose phone was revoked, which tenancy lives at the door.
+grant is frozen, revoked or cut shorter, whose phone was revoked, which tenancy lives at the door, whose
+PINs, cards and fingers stand on a right that lives.
 Nobody hands the issuer a list to sign. Numbers only rise, so a carrier can withhold, never roll back.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from lockserver.app.find_presence import find_presence
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
+from lockserver.app.take_captures import take_captures
+from lockserver.app.tend_slots import tend_slots
+from lockserver.domain.gateway import GatewayCredential
 from lockserver.domain.house import Door
 from lockserver.domain.lock import IssuedCredential, Lock, LockDocument
-from lockserver.domain.tenancy import Tenancy
+from lockserver.domain.schedule import on_the_wire
 from lockserver.domain.times import whole_seconds
 from lockserver.protocol.curve import keys_by_id
 from lockserver.protocol.documents import (
@@ -24,6 +30,9 @@ from lockserver.protocol.documents import (
     sign_revocation_list,
 )
 from lockserver.protocol.limits import MAX_REVOKED
+from lockserver.protocol.slots import SlotKind
+
+Listed = IssuedCredential | GatewayCredential
 
 NUMBER_SPREAD = 1 << 16
 """First numbers start anywhere below this: M2 shows them to every passer-by, and from a small number
@@ -39,7 +48,8 @@ async def refresh_access(world: Issuing, lock_ids: Sequence[UUID]) -> list[UUID]
             lock = await work.locks.lock(lock_id)  # one writer a lock: numbers rise by one
             door = await work.doors.one(lock.door_id)
             news = await _refresh_list(world, work, lock, now)
-            news |= await _refresh_state(world, work, lock, door, now)
+            news |= await take_captures(world, work, lock, door, now)
+            news |= await renew_state(world, work, lock, door, now)
             if news:
                 await work.notify("lock_state", lock_id.hex)
                 changed.append(lock_id)
@@ -58,9 +68,9 @@ async def first_documents(
     await work.lock_documents.put(
         LockDocument(lock.id, "revocation", number, sign_revocation_list(empty, world.signer))
     )
-    epoch, occupied = await _present(work, door, now)
-    await _put_state(world, work, lock, _first_number(world), (epoch, occupied), now)
-    return epoch
+    state, _ = await _present(world, work, lock, door, _first_number(world), now)
+    await _put_state(world, work, lock, state)
+    return state.epoch
 
 
 def _first_number(world: Issuing) -> int:
@@ -70,25 +80,28 @@ def _first_number(world: Issuing) -> int:
 async def _refresh_list(world: Issuing, work: UnitOfWork, lock: Lock, now: datetime) -> bool:
     """Name every living credential that nobody may use any more, in a list of the next number."""
     stale = await work.credentials.stale(lock.id, now)
-    if not stale:
+    carriers = await work.gateway_credentials.stale(lock.id, now)
+    if not stale and not carriers:
         return False
     latest = await work.lock_documents.latest(lock.id, "revocation")
     number = latest.number + 1 if latest else _first_number(world)
-    known = {one.id: one for one in await work.credentials.revoked(lock.id, now)}
+    known: dict[UUID, Listed] = {one.id: one for one in await work.credentials.revoked(lock.id, now)}
     known |= {one.id: one for one in stale}
+    known |= {one.id: one for one in await work.gateway_credentials.revoked(lock.id, now)}
+    known |= {one.id: one for one in carriers}
     document = await _list_of(work, lock, number, list(known.values()), now)
     await work.lock_documents.put(
         LockDocument(lock.id, "revocation", number, sign_revocation_list(document, world.signer))
     )
     await work.credentials.revoke([one.id for one in stale], now, number)
-    await work.audit.write(
-        "role:issuer", "revoke_credentials", f"lock:{lock.id}", number=number, count=len(stale)
-    )
+    await work.gateway_credentials.revoke([one.id for one in carriers], now, number)
+    count = len(stale) + len(carriers)
+    await work.audit.write("role:issuer", "revoke_credentials", f"lock:{lock.id}", number=number, count=count)
     return True
 
 
 async def _list_of(
-    work: UnitOfWork, lock: Lock, number: int, revoked: list[IssuedCredential], now: datetime
+    work: UnitOfWork, lock: Lock, number: int, revoked: Sequence[Listed], now: datetime
 ) -> RevocationList:
     """Make the list fit its flash budget without reviving anybody (L-09).
 
@@ -98,8 +111,11 @@ async def _list_of(
     entries = [(one.id.bytes, whole_seconds(one.expires_at), whole_seconds(one.issued_at)) for one in revoked]
     floor = None
     if len(entries) > MAX_REVOKED:
-        oldest = await work.credentials.oldest_usable(lock.id, now)
-        floor = whole_seconds(oldest if oldest is not None else now)
+        usable = [
+            await work.credentials.oldest_usable(lock.id, now),
+            await work.gateway_credentials.oldest_usable(lock.id, now),
+        ]
+        floor = whole_seconds(min((one for one in usable if one is not None), default=now))
         entries = [entry for entry in entries if entry[2] >= floor]
     if len(entries) > MAX_REVOKED:
         # Still too many: those that die soonest are left to their own end, and somebody is told.
@@ -114,49 +130,51 @@ async def _list_of(
     )
 
 
-async def _refresh_state(world: Issuing, work: UnitOfWork, lock: Lock, door: Door, now: datetime) -> bool:
-    """Sign an access state of the next number if the door's epoch or occupation changed."""
+async def renew_state(world: Issuing, work: UnitOfWork, lock: Lock, door: Door, now: datetime) -> bool:
+    """Sign an access state of the next number if anything that stands in it changed; tell the bridge."""
     latest = await work.lock_documents.latest(lock.id, "state")
-    epoch, occupied = await _present(work, door, now)
-    if latest is not None:
-        held = read_access_state(latest.raw, keys_by_id((world.signer.public,)))
-        if (held.epoch, held.occupied) == (epoch, occupied):
-            return False
     number = latest.number + 1 if latest else _first_number(world)
-    await _put_state(world, work, lock, number, (epoch, occupied), now)
+    present, changed = await _present(world, work, lock, door, number, now)
+    if latest is not None and not changed:
+        held = read_access_state(latest.raw, keys_by_id((world.signer.public,)))
+        if replace(held, version=number, iat=present.iat) == present:
+            return False
+    await _put_state(world, work, lock, present)
+    await work.notify("lock_state", lock.id.hex)
     await work.audit.write(
-        "role:issuer", "state_access", f"lock:{lock.id}", number=number, epoch=epoch, occupied=occupied
+        "role:issuer",
+        "state_access",
+        f"lock:{lock.id}",
+        number=number,
+        epoch=present.epoch,
+        occupied=present.occupied,
+        slots=len(present.pins) + len(present.cards) + len(present.fingers),
     )
     return True
 
 
-async def _put_state(
-    world: Issuing,
-    work: UnitOfWork,
-    lock: Lock,
-    number: int,
-    present: tuple[int | None, bool],
-    now: datetime,
-) -> None:
-    epoch, occupied = present
-    state = AccessState(lock.id.bytes, number, epoch, occupied, whole_seconds(now))
+async def _put_state(world: Issuing, work: UnitOfWork, lock: Lock, state: AccessState) -> None:
     await work.lock_documents.put(
-        LockDocument(lock.id, "state", number, sign_access_state(state, world.signer))
+        LockDocument(lock.id, "state", state.version, sign_access_state(state, world.signer))
     )
 
 
-async def _present(work: UnitOfWork, door: Door, now: datetime) -> tuple[int | None, bool]:
-    """Return the door's epoch at this instant, and whether a tenancy lives there.
-
-    `doors.epoch` already counts leases that are signed for later: telling the lock of those would
-    kill the present tenant's key before his time.
-    """
-    if door.kind == "gate":
-        return None, False
-    begun: list[Tenancy] = [
-        tenancy
-        for tenancy in await work.tenancies.of_house(door.house_id)
-        if tenancy.door_id == door.id and tenancy.lower <= now
-    ]
-    epoch = max((tenancy.epoch for tenancy in begun), default=0)
-    return epoch, any(tenancy.lives(now) for tenancy in begun)
+async def _present(
+    world: Issuing, work: UnitOfWork, lock: Lock, door: Door, number: int, now: datetime
+) -> tuple[AccessState, bool]:
+    """Return what the lock should hold at this instant, and whether slots changed on the way to it."""
+    presence = await find_presence(work, door, now)
+    tended = await tend_slots(world, work, lock, door, presence.home, number, now)
+    state = AccessState(
+        lock_id=lock.id.bytes,
+        version=number,
+        epoch=presence.epoch,
+        occupied=presence.occupied,
+        iat=whole_seconds(now),
+        pins=tended.slots[SlotKind.PIN],
+        cards=tended.slots[SlotKind.CARD],
+        fingers=tended.slots[SlotKind.FINGER],
+        hold_open=on_the_wire(door.hold_open),
+        auto_lock=door.auto_lock,
+    )
+    return state, tended.changed

@@ -199,6 +199,18 @@ class TenancyLivesError(DomainError):
 
 
 # ---- locks and commands ------------------------------------------------------------------------
+class GatewayTakenError(DomainError):
+    """This gateway serves a house already, or the house has as many as it may."""
+
+    code = "gateway_taken"
+
+
+class NoButtonError(DomainError):
+    """The lock is not at the broker, or nobody pressed its button in time."""
+
+    code = "no_button"
+
+
 class ClaimRefusedError(DomainError):
     """The lock's offer, claim code or factory certificate does not hold."""
 

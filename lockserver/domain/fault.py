@@ -9,8 +9,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from lockserver.domain.command import CommandState
 
-OnTheWay: TypeAlias = Literal["lock_offline", "gateway_busy"]
-"""What a carrier may say: written into `commands.fault` while the command is under way."""
+OnTheWay: TypeAlias = Literal["lock_offline", "gateway_busy", "lock_busy"]
+"""What the way there may say: written into `commands.fault` while the command is under way."""
 Word: TypeAlias = Literal[
     "lock_offline",
     "gateway_busy",

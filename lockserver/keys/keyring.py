@@ -5,6 +5,7 @@
     issuer/   issuer.pem  device_ca.pem  device_ca.crt  seed.key  pins.pem  factory_ca.crt
     verify/   verify.pem  case_kek.key  id_index.key
     bridge/   command.pem  report.pem  callout.nk  bridge.password  auth.password  sys.password
+              factory_ca.crt
     relay/    relay.pem  province_client.pem  province_receipt.pub
     jobs/     checkpoint.pem
 
@@ -93,6 +94,7 @@ class BridgeKeys:
     report: OpeningKey
     callout_seed: bytes
     passwords: Mapping[str, str]
+    factories: FactoryTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,8 @@ def create_site(
         write_secret(folder / f"{name}.key", secrets.token_bytes(SECRET_BYTES))
     certificate = make_ca("site devices", private["issuer/device_ca"], now)
     write_secret(folder / "issuer" / "device_ca.crt", certificate.public_bytes(Encoding.PEM))
-    write_secret(folder / "issuer" / "factory_ca.crt", factory_ca)
+    for role in ("issuer", "bridge"):
+        write_secret(folder / role / "factory_ca.crt", factory_ca)
     write_secret(folder / "relay" / "province_receipt.pub", province_receipt)
     write_secret(
         folder / "bridge" / "callout.nk",
@@ -211,17 +214,23 @@ def load_issuer(role_folder: Path) -> IssuerKeys:
     path = role_folder / "device_ca.crt"
     try:
         certificate = x509.load_pem_x509_certificate(read_secret(path))
-        factories = read_secret(role_folder / "factory_ca.crt")
-        authorities = read_authorities(factories) if factories else ()
     except ValueError:
         raise KeyFileError(f"a certificate in {role_folder} is not PEM: put back the right file") from None
     return IssuerKeys(
         EcdsaSigner(read_private_key(role_folder / "issuer.pem")),
         DeviceCa(certificate, read_private_key(role_folder / "device_ca.pem")),
-        FactoryTrust(authorities),
+        _factories(role_folder),
         read_exactly(role_folder / "seed.key", SECRET_BYTES),
         OpeningKey(read_private_key(role_folder / "pins.pem")),
     )
+
+
+def _factories(role_folder: Path) -> FactoryTrust:
+    factories = read_secret(role_folder / "factory_ca.crt")
+    try:
+        return FactoryTrust(read_authorities(factories) if factories else ())
+    except ValueError:
+        raise KeyFileError(f"a certificate in {role_folder} is not PEM: put back the right file") from None
 
 
 def load_verify(role_folder: Path) -> VerifyKeys:
@@ -240,6 +249,7 @@ def load_bridge(role_folder: Path) -> BridgeKeys:
         OpeningKey(read_private_key(role_folder / "report.pem")),
         read_secret(role_folder / "callout.nk"),
         {user: read_secret(role_folder / f"{user}.password").decode() for user in PASSWORDS},
+        _factories(role_folder),
     )
 
 

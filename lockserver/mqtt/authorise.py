@@ -17,7 +17,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import nkeys
 from cryptography import x509
@@ -25,9 +25,19 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from lockserver.domain.lock import hash_broker_secret
+from lockserver.protocol.enrolment import peek_certificate, read_offer
+from lockserver.protocol.errors import RemoteError
 
 LOCK_NAME = re.compile(r"[0-9a-f]{32}")
-"""A lock id on the broker: 32 lower-case hex digits, nothing else, matched whole."""
+"""A lock's or a gateway's id on the broker: 32 lower-case hex digits, nothing else, matched whole."""
+
+FACTORY_NAME = re.compile(r"factory-([A-Z0-9-]{4,32})")
+"""A lock without an identity, under its serial number: it may enrol, and nothing else."""
+
+FACTORY = "factory-"
+ENROLLING_SHARD = "00"
+"""A lock without an id has no shard; its topics have none either."""
+Kind = Literal["lock", "gateway", "factory"]
 
 SHARD_NAME = re.compile(r"[0-9a-f]{2}")
 
@@ -89,13 +99,22 @@ class KnownLock:
     secret_hash: bytes
     fingerprint: bytes
     """SHA-256 of the operational certificate (DER); empty when none was issued."""
+    kind: Kind = "lock"
 
 
 class LockDirectory(Protocol):
-    """Where the responder looks locks up."""
+    """Where the responder looks locks and gateways up."""
 
     async def known_lock(self, lock_id: str) -> KnownLock | None:
-        """The lock of this id (hex), or None."""
+        """The lock or gateway of this id (hex), or None."""
+        ...
+
+
+class Factories(Protocol):
+    """Where the responder asks whether a manufacturer of ours made a lock."""
+
+    def made(self, serial: str, certificate: bytes, now: int) -> bytes | None:
+        """Return the public key (65-byte point) that a factory certificate (DER) gives this serial, or None."""
         ...
 
 
@@ -105,6 +124,19 @@ class Granted:
 
     lock_id: str
     shard: str
+    kind: Kind = "lock"
+
+    @property
+    def permissions(self) -> tuple[list[str], list[str]]:
+        """(publish, subscribe) in NATS' subjects: its own, and nobody else's."""
+        if self.kind == "factory":
+            root = f"e.{self.lock_id.removeprefix(FACTORY)}"
+            return [f"{root}.up"], [f"{root}.down"]
+        if self.kind == "gateway":
+            root = f"g.{self.shard}.{self.lock_id}"
+            return [f"{root}.up"], [f"{root}.down"]
+        root = f"l.{self.shard}.{self.lock_id}"
+        return [f"{root}.up.>"], [f"{root}.down.>", f"{root}.down"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +181,10 @@ def read_request(data: bytes) -> Asked:
 
 
 def claimed_name(asked: Asked, proof: Proof) -> str | Refused:
-    """The lock name this connection claims, once everything but the proof itself is in order."""
+    """The name this connection claims, once everything but the proof itself is in order.
+
+    A factory certificate names a serial number, which is no id: its owner comes as a lock without identity.
+    """
     if asked.kind != "mqtt":
         return Refused(Refusal.WRONG_TYPE)
     name = asked.user
@@ -157,8 +192,8 @@ def claimed_name(asked: Asked, proof: Proof) -> str | Refused:
         found = _common_name(asked.chain)
         if found is None:
             return Refused(Refusal.NO_CERTIFICATE)
-        name = found
-    if not LOCK_NAME.fullmatch(name):
+        name = found if LOCK_NAME.fullmatch(found) else FACTORY + found
+    if not LOCK_NAME.fullmatch(name) and not FACTORY_NAME.fullmatch(name):
         return Refused(Refusal.BAD_NAME)
     if asked.client_id != name:
         # A broker hands a client id to whoever came last: B under A's id would throw A out.
@@ -177,7 +212,36 @@ def judge(asked: Asked, name: str, known: KnownLock | None, proof: Proof) -> Gra
             return Refused(Refusal.WRONG_SECRET)
     elif not known.fingerprint or not hmac.compare_digest(_fingerprint(asked.chain[0]), known.fingerprint):
         return Refused(Refusal.FOREIGN_CERTIFICATE)
-    return Granted(name, known.shard)
+    return Granted(name, known.shard, known.kind)
+
+
+def judge_factory(
+    asked: Asked, name: str, factories: Factories | None, proof: Proof, now: int
+) -> Granted | Refused:
+    """Decide the connection of a lock that has no identity yet: it may enrol, and nothing else.
+
+    Without TLS its password is an LK1-OFFER for nobody, whose owner's key is its own: it proves the factory's
+    key, and no offer of an enrolment, which the landlord's phone and the API have seen, will do.
+    """
+    found = FACTORY_NAME.fullmatch(name)
+    if found is None or factories is None:
+        return Refused(Refusal.UNKNOWN_LOCK)
+    try:
+        if proof is Proof.CERTIFICATE:
+            pem = x509.load_pem_x509_certificate(asked.chain[0].encode("ascii"))
+            if factories.made(found[1], pem.public_bytes(Encoding.DER), now) is None:
+                return Refused(Refusal.FOREIGN_CERTIFICATE)
+            return Granted(name, ENROLLING_SHARD, "factory")
+        signed = _unpad(asked.password.encode("ascii"))
+        public = factories.made(found[1], peek_certificate(signed), now)
+        if public is None:
+            return Refused(Refusal.FOREIGN_CERTIFICATE)
+        offer = read_offer(signed, public)
+    except (ValueError, RemoteError):
+        return Refused(Refusal.WRONG_SECRET)
+    if offer.serial != found[1] or offer.owner_public != offer.sign_public:
+        return Refused(Refusal.WRONG_SECRET)
+    return Granted(name, ENROLLING_SHARD, "factory")
 
 
 def secret_matches(password: str, expected: bytes) -> bool:
@@ -202,17 +266,18 @@ class CalloutSigner:
 
     def admit(self, asked: Asked, granted: Granted, account: str, now: int) -> bytes:
         """The response that lets this connection in as this lock, until `now` + a day."""
-        if not LOCK_NAME.fullmatch(granted.lock_id) or not SHARD_NAME.fullmatch(granted.shard):
+        fits = FACTORY_NAME if granted.kind == "factory" else LOCK_NAME
+        if not fits.fullmatch(granted.lock_id) or not SHARD_NAME.fullmatch(granted.shard):
             raise ValueError("a name that does not fit a subject")
-        root = f"l.{granted.shard}.{granted.lock_id}"
+        publish, subscribe = granted.permissions
         user = {
             "sub": asked.user_nkey,
             "aud": account,
             "name": granted.lock_id,
             "exp": now + CONNECTION_LIFE_S,
             "nats": {
-                "pub": {"allow": [f"{root}.up.>"]},
-                "sub": {"allow": [f"{root}.down.>", f"{root}.down"]},
+                "pub": {"allow": publish},
+                "sub": {"allow": subscribe},
                 "subs": LOCK_SUBSCRIPTIONS,
                 "data": -1,
                 "payload": -1,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
 
@@ -19,14 +20,20 @@ import structlog
 
 from lockserver.app.accept_report import Carried
 from lockserver.app.bridging import Bridging
+from lockserver.app.hear_gateway import gateway_gone
 from lockserver.app.ports import Changes, Random
+from lockserver.app.watch_connections import lock_gone
 from lockserver.mqtt.inbound import Inbound
 from lockserver.mqtt.link import BrokerAddress, BrokerLink, LinkLost
+from lockserver.mqtt.offers import Offers
 from lockserver.mqtt.outbound import Outbound
-from lockserver.mqtt.topics import command_topic, filters, owns
+from lockserver.mqtt.topics import command_topic, filters, gateway_down, owns
+from lockserver.protocol.topics import enrol_down
 
 log = structlog.get_logger(__name__)
 
+NAME = re.compile(r"[0-9a-f]{32}")
+"""A lock's or a gateway's client id."""
 PAUSE_S = (0.1, 10.0)
 """First and longest pause before the broker is tried again."""
 CLIENT_ID_BYTES = 16
@@ -69,6 +76,14 @@ class Bus:
         """Hand one over. False: it certainly left nobody's hands."""
         return self._link is not None and self._link.publish(command_topic(lock_id), envelope)
 
+    def publish_gateway(self, gateway_id: bytes, frame: bytes) -> bool:
+        """Hand a frame over towards a gateway."""
+        return self._link is not None and self._link.publish(gateway_down(gateway_id), frame)
+
+    def publish_enrolling(self, serial: str, message: bytes) -> bool:
+        """Hand an enrolment's message over towards a lock that has no identity yet."""
+        return self._link is not None and self._link.publish(enrol_down(serial), message)
+
 
 @dataclass(slots=True)
 class Bridge:
@@ -82,6 +97,13 @@ class Bridge:
     wanted: frozenset[str]
     random: Random
     inbound: Inbound | None = None
+    offers: Offers = field(init=False)
+    _owned: frozenset[str] = frozenset()
+    _leaving: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Enrolments go out over whatever link there is."""
+        self.offers = Offers(self.bus.publish_enrolling)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled; `ready` is called when the first subscription stands."""
@@ -99,12 +121,29 @@ class Bridge:
         heard = await inbound.take(lock_id, payload, Carried("phone"))
         return heard is not None
 
+    def gone(self, name: str) -> None:
+        """The broker says that a connection under this client id ended; never blocks, never raises."""
+        if NAME.fullmatch(name) is None:
+            return
+        task = asyncio.get_running_loop().create_task(self._gone(UUID(hex=name)))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _gone(self, name: UUID) -> None:
+        try:
+            if self.world.carrying.knows(name):
+                await gateway_gone(self.world, name)
+            elif owns(name, self._owned):
+                await lock_gone(self.world, name)
+        except Exception:
+            log.exception("bridge.leave_failed", name=name.hex)
+
     async def _serve(self, ownership: Ownership, ready: Callable[[], None]) -> None:
         """Run everything while the shards are ours."""
         shards = ownership.shards
         outbound = Outbound(self.world, self.changes, lambda lock_id: owns(lock_id, shards))
-        inbound = Inbound(self.world, shards, outbound.reached, outbound.converge)
-        self.inbound = inbound
+        inbound = Inbound(self.world, shards, outbound.reached, outbound.converge, self.offers)
+        self.inbound, self._owned = inbound, shards
         work = [
             asyncio.create_task(inbound.run(), name="inbound"),
             asyncio.create_task(outbound.run(), name="outbound"),
@@ -120,7 +159,7 @@ class Bridge:
                 await asyncio.wait_for(inbound.drained(), DRAIN_S)
             raise
         finally:
-            self.inbound = None
+            self.inbound, self._owned = None, frozenset()
             self.bus.use(None)
             await _end([*work, gone])
 

@@ -18,9 +18,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from lockserver.mqtt.authorise import (
+    FACTORY_NAME,
     LOCK_NAME,
     Asked,
     CalloutSigner,
+    Factories,
     Granted,
     LockDirectory,
     Proof,
@@ -28,6 +30,7 @@ from lockserver.mqtt.authorise import (
     Refused,
     claimed_name,
     judge,
+    judge_factory,
     read_request,
 )
 
@@ -64,8 +67,14 @@ class Callout:
         signer: CalloutSigner,
         directory: LockDirectory,
         now: Callable[[], int],
+        *,
+        factories: Factories | None = None,
+        gone: Callable[[str], None] = lambda _name: None,
     ) -> None:
+        """`factories`: whose locks may come to be enrolled. `gone(client id)`: a connection has ended."""
         self._settings = settings
+        self._factories = factories
+        self._gone = gone
         self._signer = signer
         self._directory = directory
         self._now = now
@@ -84,6 +93,8 @@ class Callout:
         # A queue group: several bridges may run, each question is answered by one of them.
         await self._asked.subscribe(AUTH_SUBJECT, queue="callout", cb=self._on_request)
         self._system = await _connect(settings.url, settings.system_user, settings.system_password)
+        ended = f"$SYS.ACCOUNT.{settings.account}.DISCONNECT"
+        await self._system.subscribe(ended, cb=self._on_disconnect)
 
     async def close(self) -> None:
         """Stop answering; requests under way are answered first."""
@@ -138,6 +149,17 @@ class Callout:
         finally:
             await answers.unsubscribe()
 
+    async def _on_disconnect(self, message: Msg) -> None:
+        """Tell who left. Every bridge hears it: no queue group, since only one of them has that lock."""
+        try:
+            client = json.loads(message.data)["client"]
+            name = str(client.get("client_id") or "")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            log.warning("broker.bad_event")
+            return
+        if name:
+            self._gone(name)
+
     async def _on_request(self, message: Msg) -> None:
         """Take a request without holding up the next one."""
         await self._slots.acquire()
@@ -174,6 +196,8 @@ class Callout:
         name = claimed_name(asked, proof)
         if isinstance(name, Refused):
             return name
+        if FACTORY_NAME.fullmatch(name):
+            return judge_factory(asked, name, self._factories, proof, self._now())
         try:
             async with asyncio.timeout(LOOKUP_S):
                 known = await self._directory.known_lock(name)

@@ -174,7 +174,8 @@ accounts {{
     {{ user: {AUTH_USER}, password: {said(self._passwords.auth)}, allowed_connection_types: [STANDARD] }} ] }}
   {LOCKS_ACCOUNT} {{ jetstream: enabled, users: [
     {{ user: {BRIDGE_USER}, password: {said(self._passwords.bridge)}, allowed_connection_types: [MQTT],
-      permissions: {{ publish: ["l.*.*.down.>"], subscribe: ["l.*.*.up.>", "l.*.*.up"] }} }} ] }}
+      permissions: {{ publish: ["l.*.*.down.>", "g.*.*.down", "e.*.down"],
+        subscribe: ["l.*.*.up.>", "l.*.*.up", "g.*.*.up", "e.*.up"] }} }} ] }}
   SYS {{ users: [
     {{ user: {SYSTEM_USER}, password: {said(self._passwords.system)}, allowed_connection_types: [STANDARD] }} ] }}
 }}

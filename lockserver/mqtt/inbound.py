@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -16,13 +17,17 @@ import structlog
 from lockserver.app.accept_report import ITSELF, Carried, Heard, accept_report, follow_up
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import ask_hello
+from lockserver.app.hear_gateway import hear_gateway
 from lockserver.app.ingest_journal import Batch, acknowledge, ingest_journals
 from lockserver.domain.errors import DomainError
-from lockserver.mqtt.topics import reporting_lock
+from lockserver.mqtt.offers import Offers
+from lockserver.mqtt.topics import enrolling_lock, owns, reporting_lock, speaking_gateway
 from lockserver.protocol.errors import RemoteError
 from lockserver.protocol.limits import MAX_ENVELOPE
 
 log = structlog.get_logger(__name__)
+
+Work = Callable[[], Awaitable[None]]
 
 WORKERS = 4
 """Reports handled at once; each waits for a commit most of the time."""
@@ -63,12 +68,14 @@ class Inbound:
         owned: frozenset[str],
         on_heard: Callable[[UUID], None],
         converge: Callable[[UUID], Awaitable[None]],
+        offers: Offers,
     ) -> None:
         self._world = world
         self._owned = owned
         self._on_heard = on_heard
         self._converge = converge
-        self._queues: list[asyncio.Queue[tuple[UUID, bytes]]] = [asyncio.Queue(QUEUE) for _ in range(WORKERS)]
+        self._offers = offers
+        self._queues: list[asyncio.Queue[Work]] = [asyncio.Queue(QUEUE) for _ in range(WORKERS)]
         self._journals: asyncio.Queue[Batch] = asyncio.Queue(JOURNAL_QUEUE)
         self._last_notice = 0.0
         self.tally = Tally()
@@ -83,11 +90,19 @@ class Inbound:
             self.tally.drop("too_large")
             return
         lock_id = reporting_lock(topic, self._owned)
-        if lock_id is None:
+        if lock_id is not None:
+            self._put(lock_id.int, partial(self._deal, lock_id, payload))
+        elif (gateway_id := speaking_gateway(topic)) is not None:
+            self._put(gateway_id.int, partial(self._hear, gateway_id, payload))
+        elif (serial := enrolling_lock(topic)) is not None:
+            self._offers.heard(serial, payload)
+        else:
             self.tally.drop("foreign_topic")
-            return
+
+    def _put(self, number: int, work: Work) -> None:
+        """Queue a message; one sender's are dealt with in order."""
         try:
-            self._queues[lock_id.int % WORKERS].put_nowait((lock_id, payload))
+            self._queues[number % WORKERS].put_nowait(work)
         except asyncio.QueueFull:
             self._shed("reports")
 
@@ -113,27 +128,44 @@ class Inbound:
             log.warning("bridge.report_refused", lock=lock_id.hex, reason=error.code.word)
             return None
         self.tally.taken += 1
-        self._on_heard(lock_id)
+        if heard.converge:
+            # Only a hello begins anew: a lock that answers a document by refusing it is not sent it at once again.
+            self._on_heard(lock_id)
         if heard.batch is not None:
             await self._journals.put(heard.batch)
         return heard
 
-    async def _work(self, queue: asyncio.Queue[tuple[UUID, bytes]]) -> None:
+    async def _work(self, queue: asyncio.Queue[Work]) -> None:
         while True:
-            lock_id, payload = await queue.get()
+            work = await queue.get()
             try:
-                await self._deal(lock_id, payload)
+                await work()
             except DomainError as error:
                 # The issuer is silent or a row was taken: the lock will ask again.
-                log.warning("bridge.report_unfinished", lock=lock_id.hex, code=error.code)
+                log.warning("bridge.report_unfinished", code=error.code)
             except Exception:
                 self.tally.faults += 1
-                log.exception("bridge.report_failed", lock=lock_id.hex)
+                log.exception("bridge.report_failed")
             finally:
                 queue.task_done()
 
-    async def _deal(self, lock_id: UUID, payload: bytes) -> None:
-        heard = await self.take(lock_id, payload)
+    async def _hear(self, gateway_id: UUID, payload: bytes) -> None:
+        """Take a gateway's frame; what it carries counts only as far as a lock signed it."""
+        keeper = owns(gateway_id, self._owned)
+        try:
+            carried = await hear_gateway(self._world, gateway_id, payload, keeper=keeper)
+        except RemoteError as error:
+            self.tally.drop(error.code.word)
+            log.warning("bridge.gateway_refused", gateway=gateway_id.hex, reason=error.code.word)
+            return
+        lock_id = None if carried is None else UUID(bytes=carried.lock_id)
+        if carried is not None and lock_id is not None and owns(lock_id, self._owned):
+            # In the lock's own queue: what comes through two gateways must not be taken at once.
+            by = Carried("gateway", gateway_id)
+            self._put(lock_id.int, partial(self._deal, lock_id, carried.box, by))
+
+    async def _deal(self, lock_id: UUID, payload: bytes, by: Carried = ITSELF) -> None:
+        heard = await self.take(lock_id, payload, by)
         if heard is None:
             return
         if heard.acknowledge is not None:

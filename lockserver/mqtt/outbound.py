@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 
+from lockserver.app.ask_inventory import ask_inventory
 from lockserver.app.bridging import Bridging
-from lockserver.app.converge_access import ask_hello, converge_access, pause
+from lockserver.app.converge_access import ask_hello, converge_access, hello_command, pause
+from lockserver.app.hear_gateway import greet_gateways, seat_gateway
 from lockserver.app.ports import Changes, Channel
-from lockserver.app.send_commands import send_commands
+from lockserver.app.send_commands import send_commands, try_other_ways
 from lockserver.app.settle_command import settle_overdue
+from lockserver.app.watch_connections import ask_the_silent, correct_connections
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +30,8 @@ TICK_S = 0.5
 WATCH_S = 1.0
 DOUBT_TRIES = 4
 """Hellos asked for after a command became `unknown`, with a doubling pause: half a minute in all."""
+CORRECT_EVERY = timedelta(seconds=45)
+"""How often it is looked at whether locks that are said to be connected still are; first, after a start's hellos."""
 HELLO_PACE_S = 0.002
 """Pause between two hellos asked for at the start: 500 a second, so that 10,000 take 20 s."""
 
@@ -42,12 +47,15 @@ class Outbound:
         """Lock → how often documents were sent, and when they may be sent again."""
         self._doubts: dict[UUID, tuple[int, datetime]] = {}
         """Lock with an `unknown` command → how often it was asked, and when it may be asked again."""
+        self._correct_at = world.clock.now() + CORRECT_EVERY
 
     async def run(self) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._on_commands())
             group.create_task(self._on_documents())
+            group.create_task(self._watch("gateways", self._new_gateway, of_all=True))
+            group.create_task(self._watch("inventory", self._ask_inventory))
             group.create_task(self._tick())
 
     def reached(self, lock_id: UUID) -> None:
@@ -72,22 +80,29 @@ class Outbound:
     async def _on_documents(self) -> None:
         await self._watch("lock_state", self._new_document)
 
+    async def _ask_inventory(self, lock_id: UUID) -> None:
+        await ask_inventory(self._world, lock_id)
+
     async def _send(self, lock_id: UUID) -> None:
         await send_commands(self._world, lock_id)
+
+    async def _new_gateway(self, gateway_id: UUID) -> None:
+        """It was equipped anew, or taken out of service."""
+        await seat_gateway(self._world, gateway_id, keeper=self._owns(gateway_id))
 
     async def _new_document(self, lock_id: UUID) -> None:
         self._world.forget(lock_id)
         self.reached(lock_id)
         await self.converge(lock_id)
 
-    async def _watch(self, channel: Channel, act: Act) -> None:
-        """Act on each notice of a lock of ours; one that fails takes no other with it."""
+    async def _watch(self, channel: Channel, act: Act, *, of_all: bool = False) -> None:
+        """Act on each notice of a lock of ours (or `of_all`); one that fails takes no other with it."""
         running: set[asyncio.Task[None]] = set()
         async with self._changes.watch(channel) as hints:
             while True:
                 hint = await hints.next(WATCH_S)
                 lock_id = _read_id(hint)
-                if lock_id is None or not self._owns(lock_id):
+                if lock_id is None or not (of_all or self._owns(lock_id)):
                     continue
                 task = asyncio.create_task(self._guarded(channel, act, lock_id))
                 running.add(task)
@@ -119,10 +134,16 @@ class Outbound:
             if command.state == "unknown" and self._owns(command.lock_id):
                 self._doubts[command.lock_id] = (0, world.clock.now())
         await self._ask_about_doubts()
+        await try_other_ways(world)
         for lock_id in filter(self._owns, waiting):
             await send_commands(world, lock_id)
         for lock_id in filter(self._owns, lagging):
             await self.converge(lock_id)
+        now = world.clock.now()
+        if now >= self._correct_at:
+            self._correct_at = now + CORRECT_EVERY
+            await ask_the_silent(world)
+            await correct_connections(world, self._owns)
 
     async def _ask_about_doubts(self) -> None:
         """Ask locks what became of commands nobody heard of: a lock that is there can say at once.
@@ -142,12 +163,14 @@ class Outbound:
                 ask_hello(self._world, lock)
 
     async def greet(self) -> None:
-        """Ask every lock of ours where it stands: it does not know that we were away."""
+        """Ask every gateway, and every lock of ours, where it stands: it does not know that we were away."""
         world = self._world
+        await greet_gateways(world)
         async with world.transactions.begin() as work:
             locks = [lock for lock in await work.locks.active() if self._owns(lock.id)]
         for lock in locks:
-            ask_hello(world, lock)
+            # On its own topic, whatever else we think of the way: this is how we learn it.
+            world.bus.publish(lock.id.bytes, world.seal(lock, hello_command(world)))
             await asyncio.sleep(HELLO_PACE_S)
 
 

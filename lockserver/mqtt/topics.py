@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from lockserver.protocol.errors import RemoteError
-from lockserver.protocol.topics import UP, all_shards, command_topic, parse_topic, report_filter, shard
+from lockserver.protocol.topics import (
+    ENROL_FILTER,
+    UP,
+    all_shards,
+    command_topic,
+    gateway_down,
+    parse_enrol_topic,
+    parse_gateway_topic,
+    parse_topic,
+    report_filter,
+    shard,
+)
 
 
 def share(number: int, count: int) -> frozenset[str]:
@@ -14,9 +25,31 @@ def share(number: int, count: int) -> frozenset[str]:
     return frozenset(one for i, one in enumerate(all_shards()) if i % count == number - 1)
 
 
+GATEWAYS = "g/+/+/up"
+"""Every bridge hears every gateway: it carries for locks of all shards."""
+
+
 def filters(shards: Iterable[str]) -> list[str]:
     """Return the subscriptions of a bridge that owns these shards."""
-    return [report_filter(one) for one in sorted(shards)]
+    return [*(report_filter(one) for one in sorted(shards)), GATEWAYS, ENROL_FILTER]
+
+
+def speaking_gateway(topic: str) -> UUID | None:
+    """Return the gateway that speaks on this topic, if the topic is exactly a gateway's."""
+    try:
+        parsed = parse_gateway_topic(topic)
+    except RemoteError:
+        return None
+    return UUID(bytes=parsed.gateway_id) if parsed.direction == UP else None
+
+
+def enrolling_lock(topic: str) -> str | None:
+    """Return the serial of the lock without identity that speaks on this topic."""
+    try:
+        serial, direction = parse_enrol_topic(topic)
+    except RemoteError:
+        return None
+    return serial if direction == UP else None
 
 
 def reporting_lock(topic: str, owned: frozenset[str]) -> UUID | None:
@@ -39,4 +72,13 @@ def owns(lock_id: UUID, owned: frozenset[str]) -> bool:
     return shard(lock_id.bytes) in owned
 
 
-__all__ = ["command_topic", "filters", "owns", "reporting_lock", "share"]
+__all__ = [
+    "command_topic",
+    "enrolling_lock",
+    "filters",
+    "gateway_down",
+    "owns",
+    "reporting_lock",
+    "share",
+    "speaking_gateway",
+]

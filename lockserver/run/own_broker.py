@@ -28,10 +28,15 @@ ACL = """\
 user {bridge}
 topic read l/+/+/up/#
 topic write l/+/+/down/#
+topic read g/+/+/up
+topic write g/+/+/down
 pattern write l/+/%u/up/#
 pattern read l/+/%u/down/#
+pattern write g/+/%u/up
+pattern read g/+/%u/down
 """
-"""The shard is left open to a lock: mosquitto knows no shards, so the bridge holds it to its own."""
+"""The shard is left open to a lock: mosquitto knows no shards, so the bridge holds it to its own. A lock may speak
+as a gateway of its own name, which is none: the bridge looks gateways up by their id."""
 
 CONFIGURATION = """\
 user {user}

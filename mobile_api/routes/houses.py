@@ -109,7 +109,7 @@ async def staff(
             services.clock.now(),
             caller.holder_id,
             house_id,
-            NewStaff(normalise(body.phone), Wished(body.wish, body.salt, sent)),
+            NewStaff(normalise(body.phone), Wished(body.wish, body.salt, sent), body.staff_key),
         )
         return Done(201, StaffOut(house_id=house_id, holder_id=holder_id))
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from lockserver.app.keep_house import own_door
-from lockserver.app.ports import Answer, UnitOfWork
+from lockserver.app.ports import Answer
 from lockserver.app.read_lock import Known, Shown, know_lock, read_journal
 from lockserver.app.unlock_remotely import Asked, unlock_remotely
 from lockserver.domain.command import Command
@@ -73,9 +73,10 @@ def entry_out(shown: Shown) -> EntryOut:
 @router.post("", status_code=201, response_model=ClaimOut, summary="Claim a lock for a door")
 async def claim(body: ClaimIn, caller: Caller, services: Server, once: Idempotent) -> Response:
     """The lock's button proves you and your phone; its claim code lets the lock know us."""
-
-    async def act(work: UnitOfWork) -> Done:
+    async with services.transactions.begin() as work:
         await own_door(work, caller.holder_id, body.door_id)
+
+    async def ask() -> Done:
         made = await services.requests.ask(
             "issuer",
             "enrol",
@@ -90,7 +91,7 @@ async def claim(body: ClaimIn, caller: Caller, services: Server, once: Idempoten
         out = ClaimOut.model_validate(made)
         return Done(201, out, {"Location": f"/v1/locks/{out.lock_id}"})
 
-    return await once(caller.actor, act)
+    return await once.after(caller.actor, ask)
 
 
 @router.post("/{lock_id}/enrolled", summary="Bring the lock's first report")

@@ -15,6 +15,8 @@ Channel = Literal[
     "commands",
     "command_settled",
     "lock_state",
+    "inventory",
+    "gateways",
     "outbox",
     "registration_changed",
     "case_changed",

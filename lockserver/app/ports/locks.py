@@ -95,6 +95,10 @@ class LockStates(Protocol):
         """Write it, whether or not there was a row."""
         ...
 
+    async def due_for_inventory(self, before: datetime, heard_since: datetime) -> Sequence[UUID]:
+        """Return locks in service, heard of since then, that told no inventory since `before`."""
+        ...
+
     async def connected(self) -> Sequence[UUID]:
         """Return locks that are said to hold a connection."""
         ...

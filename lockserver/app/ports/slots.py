@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
-from lockserver.domain.slot import Capture, Finding, FindingKind, GivenPin, Slot, SlotKind
+from lockserver.domain.slot import Capture, CaptureState, Finding, FindingKind, GivenPin, Slot, SlotKind
 
 
 class Slots(Rows[Slot], Protocol):
@@ -77,6 +77,12 @@ class Captures(Rows[Capture], Protocol):
 
     async def bring(self, capture: Capture) -> None:
         """Keep a lock's signed word; nothing happens where it is kept already."""
+        ...
+
+    async def settle(
+        self, capture_id: UUID, state: CaptureState, code: str | None, slot_id: UUID | None
+    ) -> None:
+        """Write what became of it."""
         ...
 
     async def waiting(self, lock_id: UUID) -> Sequence[Capture]:

@@ -141,8 +141,12 @@ class Steps(Protocol):
         """Return a command."""
         ...
 
-    async def dispatch(self, lock_id: UUID, at: datetime) -> Sequence[Dispatched]:
-        """Mark the lock's queued commands that still live as sent; return what to send, in order."""
+    async def dispatch(self, lock_id: UUID, at: datetime, via: str | None, most: int) -> Sequence[Dispatched]:
+        """Mark the lock's oldest queued commands that still live as sent; return what to send, in order."""
+        ...
+
+    async def hold_up(self, lock_id: UUID, fault: str) -> None:
+        """Write down what keeps the lock's queued commands waiting."""
         ...
 
     async def conclude(

@@ -263,6 +263,19 @@ class LockStates(Rows[LockStatus]):
         statement = update(table).where(table.c.lock_id.in_(sorted(lock_ids)), table.c.connected)
         await self.run(statement.values(connected=False))
 
+    async def due_for_inventory(self, before: datetime, heard_since: datetime) -> Sequence[UUID]:
+        """Return locks in service, heard of since then, that told no inventory since `before`."""
+        table, locks = self.table, Locks.table
+        due = or_(table.c.inventory_at.is_(None), table.c.inventory_at < before)
+        statement = (
+            select(table.c.lock_id)
+            .join(locks, and_(locks.c.id == table.c.lock_id, locks.c.state == "active"))
+            .where(due, table.c.last_seen_at >= heard_since)
+            .order_by(table.c.lock_id)
+        )
+        with refusals():
+            return [row[0] for row in await self.connection.execute(statement)]
+
     async def advance(self, statuses: Sequence[LockStatus]) -> None:
         """Write where the journals and reports of many held rows stand: head, position, last seen."""
         raw = await driver(self.connection)
@@ -335,13 +348,23 @@ class LockDocuments(Rows[LockDocument]):
                 for kind, said in reported.items()
             )
         )
-        locks = Locks.table
+        newer, locks = _documents.alias(), Locks.table
+        refused = (
+            select(1)
+            .where(
+                newer.c.lock_id == _documents.c.lock_id,
+                newer.c.kind == _documents.c.kind,
+                newer.c.number >= _documents.c.number,
+                newer.c.refused >= REFUSALS,
+            )
+            .exists()
+        )
         statement = (
             select(_documents.c.lock_id)
             .distinct()
             .join(locks, and_(locks.c.id == _documents.c.lock_id, locks.c.state == "active"))
             .join(_status, _status.c.lock_id == _documents.c.lock_id)
-            .where(behind, _documents.c.refused < REFUSALS)
+            .where(behind, not_(refused))
         )
         with refusals():
             return [row[0] for row in await self.connection.execute(statement)]

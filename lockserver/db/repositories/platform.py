@@ -1,5 +1,6 @@
 """Idempotency, audit, and the outbox's way in."""
 
+from dataclasses import fields
 from typing import Any, Final
 
 from sqlalchemy import func, insert, select, text, update
@@ -66,6 +67,14 @@ class Idempotency:
                 break
             # The first ended between this statement's snapshot and its lock: look once more.
         return Known(*known).answer(route, body_hash)
+
+    async def known(self, caller: str, key: str, route: str, body_hash: bytes) -> Answer | None:
+        """Return the stored answer without claiming the key."""
+        columns = [_idempotency.c[field.name] for field in fields(Known)]
+        statement = select(*columns).where(_idempotency.c.caller == caller, _idempotency.c.key == key)
+        with refusals():
+            row = (await self.connection.execute(statement)).first()
+        return None if row is None else Known(*row).answer(route, body_hash)
 
     async def finish(self, caller: str, key: str, answer: Answer) -> None:
         """Store the answer with the effect, in one transaction."""

@@ -99,11 +99,17 @@ SELECT tried.held, placed.counter IS NOT NULL,
 """
 
 _DISPATCH: Final = """
-UPDATE commands SET state = 'sent', sent_at = %(now)s
+UPDATE commands SET state = 'sent', sent_at = %(now)s, via = %(via)s, fault = NULL
   FROM wishes, credentials
- WHERE commands.lock_id = %(lock)s AND commands.state = 'queued' AND commands.not_after > %(now)s
-   AND wishes.id = commands.wish_id AND credentials.id = commands.credential_id
+ WHERE commands.id IN (SELECT id FROM commands WHERE lock_id = %(lock)s AND state = 'queued'
+                           AND not_after > %(now)s ORDER BY counter LIMIT %(most)s)
+   AND commands.state = 'queued' AND wishes.id = commands.wish_id AND credentials.id = commands.credential_id
 RETURNING commands.id, commands.counter, commands.not_after, wishes.raw, credentials.raw
+"""
+
+_HOLD_UP: Final = """
+UPDATE commands SET fault = %(fault)s
+ WHERE lock_id = %(lock)s AND state = 'queued' AND fault IS DISTINCT FROM %(fault)s
 """
 
 _CONCLUDE: Final = """
@@ -112,7 +118,7 @@ WITH news AS (
           SET boot = %(boot)s, seq = %(seq)s, last_seen_at = %(now)s,
               connected = connected OR %(connected)s,
               carried_by = %(carried_by)s, carried_at = COALESCE(%(carried_at)s, carried_at),
-              bolt = %(bolt)s, counter = GREATEST(counter, %(counter)s)
+              bolt = %(bolt)s, bolt_at = %(now)s, counter = GREATEST(counter, %(counter)s)
         WHERE lock_id = %(lock)s AND (boot IS NULL OR (boot, seq) < (%(boot)s, %(seq)s))
        RETURNING lock_id),
      settled AS (
@@ -247,10 +253,15 @@ class Steps:
         row = await (await self.connection.execute(_COMMAND_OF, {"id": command_id})).fetchone()
         return None if row is None else Command(*row)
 
-    async def dispatch(self, lock_id: UUID, at: datetime) -> Sequence[Dispatched]:
-        """Mark the lock's queued commands that still live as sent; return what to send."""
-        rows = await self.connection.execute(_DISPATCH, {"lock": lock_id, "now": at})
+    async def dispatch(self, lock_id: UUID, at: datetime, via: str | None, most: int) -> Sequence[Dispatched]:
+        """Mark the lock's oldest queued commands that still live as sent; return what to send."""
+        values = {"lock": lock_id, "now": at, "via": via, "most": most}
+        rows = await self.connection.execute(_DISPATCH, values)
         return sorted((Dispatched(*row) for row in await rows.fetchall()), key=lambda one: one.counter)
+
+    async def hold_up(self, lock_id: UUID, fault: str) -> None:
+        """Write down what keeps the lock's queued commands waiting."""
+        await self.connection.execute(_HOLD_UP, {"lock": lock_id, "fault": fault})
 
     async def conclude(
         self, status: LockStatus, command_id: UUID, conclusion: Conclusion, evidence: bytes

@@ -6,23 +6,27 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import structlog
 
+from lockserver.app.enrol_gateway import GatewayOffer, enrol_gateway, equip_gateways
 from lockserver.app.enrol_lock import Claim, enrol_lock
 from lockserver.app.issue_access_documents import refresh_access
 from lockserver.app.issuing import Issuing
 from lockserver.app.phone_sync import DoorKit, Kit, SeenRequests, phone_sync
+from lockserver.app.spend_owners_wish import Wished
 from lockserver.app.state_time import state_time
 from lockserver.db.changes import PostgresChanges
 from lockserver.db.connection import Pool
 from lockserver.db.requests import serve_requests
 from lockserver.db.sealed import SealedFields
 from lockserver.db.unit_of_work import PostgresTransactions
-from lockserver.domain.canonical import unb64url
+from lockserver.domain.canonical import loads
 from lockserver.domain.errors import InvalidInputError
 from lockserver.keys.keyring import load_issuer
+from lockserver.run.roles.bodies import octets as _octets
+from lockserver.run.roles.bodies import uuid as _uuid
+from lockserver.run.roles.pins import pin_handlers
 from lockserver.run.world import SystemClock, system_random
 
 if TYPE_CHECKING:
@@ -95,6 +99,10 @@ def handlers(world: Issuing) -> Mapping[str, Handler]:
         statement = await state_time(world, _uuid(body, "lock_id"), _octets(body, "nonce"))
         return {"statement": statement}
 
+    async def gateway(body: dict[str, Any]) -> dict[str, Any]:
+        """`{holder_id, house_id, sent, salt, wish}` → the gateway's identity; `sent`: the request's JSON body."""
+        return await name_gateway(world, body)
+
     async def access(body: dict[str, Any]) -> dict[str, Any]:
         """`{lock_ids: […]}` → `{changed: […]}`: bring these locks' documents up to the present."""
         named = body.get("lock_ids")
@@ -103,7 +111,41 @@ def handlers(world: Issuing) -> Mapping[str, Handler]:
         changed = await refresh_access(world, [_uuid({"id": one}, "id") for one in named])
         return {"changed": [str(one) for one in changed]}
 
-    return {"enrol": enrol, "sync": sync, "time": time, "access": access}
+    return {
+        "enrol": enrol,
+        "sync": sync,
+        "time": time,
+        "gateway": gateway,
+        "access": access,
+        **pin_handlers(world),
+    }
+
+
+async def name_gateway(world: Issuing, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Read an offer as the API passed it on, the owner's own bytes included, and answer with the identity."""
+    wished = Wished(_octets(body, "wish"), _octets(body, "salt"), _octets(body, "sent"))
+    asked = loads(wished.sent)
+    made = await enrol_gateway(
+        world,
+        GatewayOffer(
+            holder_id=_uuid(body, "holder_id"),
+            house_id=_uuid(body, "house_id"),
+            name=str(asked.get("name", "")),
+            sign_pub=_octets(asked, "sign_pub"),
+            ecdh_pub=_octets(asked, "ecdh_pub"),
+            proof=_octets(asked, "proof"),
+            wished=wished,
+        ),
+    )
+    gateway = made.gateway
+    return {
+        "gateway_id": gateway.id,
+        "shard": gateway.shard,
+        "certificate": gateway.certificate,
+        "broker_secret": made.broker_secret,
+        "site_root": made.site_root,
+        "key_set": made.key_set,
+    }
 
 
 async def _sweep(world: Issuing) -> None:
@@ -122,9 +164,12 @@ async def _sweep_once(world: Issuing, since: datetime) -> datetime:
     async with world.transactions.begin() as work:
         turned = set(await work.locks.at_turning_doors(since, now))
         turned |= set(await work.locks.with_stale_access(now))
+        turned |= set(await work.slots.locks_to_refresh(now))
+        turned |= set(await work.gateway_credentials.with_stale(now))
     if turned:
         changed = await refresh_access(world, sorted(turned))
         log.info("issuer.swept", looked_at=len(turned), changed=len(changed))
+    await equip_gateways(world)
     # A row may be committed a little after the instant that it names.
     return now - timedelta(seconds=30)
 
@@ -158,17 +203,3 @@ def _door(one: DoorKit) -> dict[str, Any]:
         "access_state": one.state,
         "time": one.time,
     }
-
-
-def _uuid(body: Mapping[str, Any], name: str) -> UUID:
-    try:
-        return UUID(str(body[name]))
-    except (KeyError, ValueError) as error:
-        raise InvalidInputError(field=name) from error
-
-
-def _octets(body: Mapping[str, Any], name: str) -> bytes:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise InvalidInputError(field=name)
-    return unb64url(value)

@@ -17,7 +17,7 @@ from tests.contract.api.test_registration_api import duty_of, moved_in
 from tests.support.app_door import App, Door, fields
 
 JPEG = {"Content-Type": "image/jpeg"}
-NOT_IDS = {"kind": "front"}
+NOT_IDS = {"kind": "front", "serial": "LSIM-2026-0000000001"}
 """Path parameters that name no resource."""
 NOT_OURS = {"address_id"}
 """Ids of the outside world, which a landlord writes down."""
@@ -27,6 +27,8 @@ WISHES = {
     "/v1/tenancies/{tenancy_id}/end": WishOperation.END_TENANCY,
     "/v1/tenancies": WishOperation.SIGN_TENANCY,
     "/v1/houses/{house_id}/staff": WishOperation.NAME_STAFF,
+    "/v1/houses/{house_id}/gateways": WishOperation.NAME_GATEWAY,
+    "/v1/gateways/{gateway_id}/retire": WishOperation.RETIRE,
 }
 ANY_CALLER = {"/v1/phone/sync"}
 """The phone's key is its caller; ids come signed by it."""
@@ -146,8 +148,19 @@ async def everything_of_somebody_else(door: Door) -> dict[str, str]:
         "registration_id": case["registration_id"],
         "lock_id": lock_id,
         "command_id": command_id,
+        "gateway_id": gateway_of(door, signed["house"]["id"]),
         "token": signed["invites"][0]["token"],
     }
+
+
+def gateway_of(door: Door, house_id: str) -> str:
+    made = str(uuid.uuid4())
+    door.database.execute(
+        "INSERT INTO gateways (id, house_id, name, sign_pub, ecdh_pub, shard, state)"
+        " VALUES (%s, %s, 'stairs', %s, %s, '0a', 'active')",
+        made, house_id, b"\4" + secrets.token_bytes(64), b"\4" + bytes(64),
+    )  # fmt: skip
+    return made
 
 
 def command_of(door: Door, lock_id: str, command_id: str, tenant: App, now: str) -> None:

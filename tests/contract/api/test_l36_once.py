@@ -19,6 +19,8 @@ ONCE_BY_NATURE = {
     "/v1/login": "a code works once",
     "/v1/login/refresh": "a refresh token works once",
     "/v1/phone/sync": "the phone's request carries a nonce of its own",
+    "/v1/lock-offers": "asks a lock for an offer, which another replaces",
+    "/v1/lock-offers/{serial}/enrol": "a lock takes one document for one offer",
     "/v1/locks/{lock_id}/enrolled": "a lock's report is numbered and signed by the lock",
 }
 
