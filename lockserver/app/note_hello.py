@@ -22,6 +22,8 @@ def said_by(hello: Hello, status: LockStatus, now: datetime) -> LockStatus:
     said = replace(
         status,
         bolt=BOLTS.get(hello.bolt, "unknown"),
+        bolt_at=now,
+        occupied=hello.occupied,
         door=_DOORS.get(hello.door, "unknown"),
         tampered=hello.tampered,
         jams=hello.jams,

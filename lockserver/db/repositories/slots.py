@@ -18,7 +18,7 @@ from lockserver.db.tables import (
     SlotRow,
     table_of,
 )
-from lockserver.domain.slot import Capture, Finding, FindingKind, GivenPin, Slot, SlotKind
+from lockserver.domain.slot import Capture, CaptureState, Finding, FindingKind, GivenPin, Slot, SlotKind
 
 if TYPE_CHECKING:
     from lockserver.app.ports import slots as ports
@@ -109,7 +109,8 @@ class Slots(Rows[Slot]):
         """Return locks whose state still names a slot that may not work, or that captured something."""
         table, captures = self.table, table_of(CaptureRow)
         named = table.c.state.in_(("setting", "set"))
-        dead = or_(_grants.c.state != "active", _grants.c.upper < table.c.upper)
+        moved = and_(table.c.purpose != "backup", _grants.c.upper != table.c.upper)
+        dead = or_(_grants.c.state != "active", moved)
         thawed = and_(table.c.why == "frozen", _grants.c.state == "active", table.c.upper > at)
         in_service = _locks.c.state == "active"
         turned = exists().where(
@@ -163,6 +164,13 @@ class Captures(Rows[Capture]):
         """Keep a lock's signed word; nothing happens where it is kept already."""
         values = self.values(capture)
         await self.run(upsert(self.table).values(values).on_conflict_do_nothing(index_elements=["digest"]))
+
+    async def settle(
+        self, capture_id: UUID, state: CaptureState, code: str | None, slot_id: UUID | None
+    ) -> None:
+        """Write what became of it."""
+        settled = update(self.table).where(self.table.c.id == capture_id)
+        await self.run(settled.values(state=state, code=code, slot_id=slot_id))
 
     async def waiting(self, lock_id: UUID) -> Sequence[Capture]:
         """Return those of a lock that nobody has judged, oldest first."""
