@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KINDS = {
+    "release": DocumentKind.RELEASE,
     "key_set": DocumentKind.KEYS,
+    "time": DocumentKind.TIME,
     "revocation_list": DocumentKind.REVOCATION,
     "access_state": DocumentKind.STATE,
-    "time": DocumentKind.TIME,
 }
+"""In the order in which they go, should not all of them fit one message."""
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 from lockserver.protocol.access import Operation
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.cose import peek
-from lockserver.protocol.curve import private_key
+from lockserver.protocol.curve import SIGNATURE, TAG, private_key
 from lockserver.protocol.enrolment import read_e2, read_e4, write_e1, write_e3
 from lockserver.protocol.errors import AirCode, Denial, RemoteError
 from lockserver.protocol.handshake import Answer, LockInfo, PhoneHandshake
+from lockserver.protocol.limits import MAX_DOCUMENTS, MAX_MESSAGE
 from lockserver.protocol.parcels import Parcel, ParcelKind
 from mobile_api.phone.conversation import Conversation, find
 from mobile_api.phone.errors import DoorGoneError, RefusedError
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 #: Seconds of silence after which the lock has said all it had to say.
 QUIET = 0.25
+
+#: Bytes of M3 beside credential and documents: head, tag, signature and CBOR heads.
+_M3_FRAME = 1 + TAG + SIGNATURE + 16
+#: Bytes of a carried document's row beside it.
+_ROW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,11 @@ async def visit(
     operation: Operation = Operation.UNLOCK,
     parcels: Sequence[bytes] = (),
     collect: bool = True,
+    patience: float = 0.0,
 ) -> Visit:
     """Find the door, prove both sides, ask, carry sealed `parcels` in and reports out.
+
+    `patience`: seconds to stay although the lock says nothing (a capture waits for somebody's card).
 
     Raises `NoSuchDoorError`, `DoorGoneError`, `RefusedError` (`7F`), and `RemoteError` when the lock
     is not the one that was pinned: nothing has then been said about the holder.
@@ -69,7 +79,8 @@ async def visit(
     async with Conversation(radio, device) as door:
         handshake = PhoneHandshake(key.lock_id, key.lock_public, private_key(secrets.token_bytes))
         info = handshake.receive_m2(await door.ask(handshake.hello()))
-        m3 = handshake.request(key.credential, operation, holder, news_for(info, key.documents))
+        news = fitting(key.credential, news_for(info, key.documents))
+        m3 = handshake.request(key.credential, operation, holder, news)
         try:
             answer = handshake.receive_m4(await door.ask(m3))
         except RemoteError as error:
@@ -81,14 +92,18 @@ async def visit(
             channel = handshake.channel()
             for content in parcels:
                 await door.send(channel.pack(Parcel(ParcelKind.COMMAND, content)))
-            await _gather(door, channel.unpack, result)
+            await _gather(door, channel.unpack, result, patience)
         return result
 
 
-async def _gather(door: Conversation, unpack: Callable[[bytes], Parcel], result: Visit) -> None:
+async def _gather(
+    door: Conversation, unpack: Callable[[bytes], Parcel], result: Visit, patience: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + patience
     while True:
         try:
-            parcel = unpack(await door.hear(QUIET))
+            parcel = unpack(await door.hear(max(QUIET, until - loop.time())))
         except DoorGoneError:
             return
         if parcel.kind is ParcelKind.REPORT:
@@ -99,7 +114,7 @@ def news_for(info: LockInfo, documents: Sequence[SignedDocument]) -> list[Signed
     """Of what we carry, what the lock does not have yet, by the numbers in its M2.
 
     Time statements are only good for the nonce they were made for, so all are offered; an access
-    state's version is not in M2, and the lock passes over one that it holds.
+    state's version is not in M2, and the lock passes over one that it holds; a release is always news.
     """
     news = []
     for signed in documents:
@@ -108,6 +123,17 @@ def news_for(info: LockInfo, documents: Sequence[SignedDocument]) -> list[Signed
         if number is None or number > held.get(signed.kind, -1):
             news.append(signed)
     return news
+
+
+def fitting(credential: bytes, documents: Sequence[SignedDocument]) -> list[SignedDocument]:
+    """Those that fit M3 beside the credential, in their order: the others go at the next opening."""
+    room = MAX_MESSAGE - _M3_FRAME - len(credential)
+    taken: list[SignedDocument] = []
+    for signed in documents:
+        if len(taken) < MAX_DOCUMENTS and len(signed.raw) + _ROW <= room:
+            room -= len(signed.raw) + _ROW
+            taken.append(signed)
+    return taken
 
 
 def _number(signed: SignedDocument) -> int | None:

@@ -35,3 +35,19 @@ class RefusedError(PhoneError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class WeakPinError(PhoneError):
+    """The PIN breaks the published rule `why` (docs/protocol.md, custom PINs)."""
+
+    code = "pin_weak"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class NoPinKeyError(PhoneError):
+    """The site's key set names nobody to whom a PIN could be sealed."""
+
+    code = "no_pin_key"

@@ -16,13 +16,17 @@ from uuid import UUID
 
 from lockserver.protocol.access import Operation
 from lockserver.protocol.carried import SignedDocument
+from lockserver.protocol.curve import private_key, sha256
 from lockserver.protocol.documents import DoorDocument, read_door, read_key_set
 from lockserver.protocol.errors import Denial, RemoteError
-from lockserver.protocol.limits import ID, NONCE
+from lockserver.protocol.limits import CAPTURE_SECONDS, ID, NONCE, PIN_DIGITS, PIN_LEAST
+from lockserver.protocol.pin import weakness
 from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
+from lockserver.protocol.sealed import Box, box_info, seal, unseal
 from lockserver.protocol.wish import OF, SALT, Arg, Wish, WishOperation, digest_of, sign_wish
 from mobile_api.phone.bundle import Bundle, StoredDoor, b64, unb64
 from mobile_api.phone.door import Visit, claim, visit
+from mobile_api.phone.errors import NoPinKeyError, WeakPinError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,7 +170,9 @@ class Phone:
     def _door(self, pinned: DoorDocument, item: Mapping[str, Any]) -> StoredDoor:
         before = self.bundle.doors.get(pinned.lock_id)
         documents = {
-            name: unb64(item[name]) for name in ("revocation_list", "access_state", "time") if item.get(name)
+            name: unb64(item[name])
+            for name in ("revocation_list", "access_state", "time", "release")
+            if item.get(name)
         }
         credential = item.get("credential")
         return StoredDoor(
@@ -218,7 +224,55 @@ class Phone:
         wish = self.wish(operation, target, {OF: digest_of(salt, canonical), **(args or {})})
         return {**body, "wish": b64(wish), "salt": b64(salt)}
 
+    # ---- PINs and keys by name
+
+    @property
+    def key_hash(self) -> bytes:
+        """What a grantor names this phone by, in the argument `key` of his wish (32 bytes)."""
+        return sha256(self.bundle.sign_public)
+
+    def seal_pin(self, lock_id: bytes, digits: str) -> bytes:
+        """Seal a PIN that its holder chose, for the issuer's eyes.
+
+        Raises `WeakPinError` with the rule it breaks, and `NoPinKeyError` where the site has no key for it.
+        """
+        weak = weakness(digits)
+        if weak is not None:
+            raise WeakPinError(weak)
+        bundle = self.bundle
+        if bundle.site_root is None or bundle.key_set is None:
+            raise NoPinKeyError
+        pins_key = read_key_set(bundle.key_set, bundle.site_root).pins_key
+        if pins_key is None:
+            raise NoPinKeyError
+        return seal(
+            pins_key, digits.encode(), box_info(Box.PIN_SET, lock_id), private_key(secrets.token_bytes)
+        )
+
+    def pin_wish(self, lock_id: bytes, digits: str) -> bytes:
+        """Sign the wish to set a PIN; the server reads neither digits nor box. Raises as `seal_pin`."""
+        return self.wish(WishOperation.SET_PIN, lock_id, {"pin": self.seal_pin(lock_id, digits)})
+
+    def open_pin(self, lock_id: bytes, box: bytes) -> str:
+        """Read the digits that the issuer sealed for this phone. Raises RemoteError."""
+        digits = unseal(self.bundle.ecdh, box, box_info(Box.PIN, lock_id)).decode("ascii", "replace")
+        if not (PIN_LEAST <= len(digits) <= PIN_DIGITS and digits.isascii() and digits.isdecimal()):
+            raise RemoteError(Denial.BAD_FORMAT, "no PIN")
+        return digits
+
     # ---- at a door, without a network
+
+    def take_release(self, lock_id: bytes, raw: bytes) -> None:
+        """Carry a lock's release to it at the next visit. Raises KeyError for a door unknown here."""
+        self.bundle.doors[lock_id].documents["release"] = raw
+        self.save()
+
+    async def capture(self, radio: PhoneRadio, lock_id: bytes, *, patience: float = CAPTURE_SECONDS) -> Visit:
+        """Ask a lock to read in the holder's card or finger, and wait at the door until it was.
+
+        `reports` then holds, beside others, the sealed report of what was captured, for the server.
+        """
+        return await self.open(radio, lock_id, operation=Operation.CAPTURE, patience=patience)
 
     async def open(
         self,
@@ -228,15 +282,19 @@ class Phone:
         operation: Operation = Operation.UNLOCK,
         collect: bool = True,
         carry: bool = True,
+        patience: float = 0.0,
     ) -> Visit:
         """Open a door (or ask something else of it) and keep what it gave us to carry.
 
-        Without `carry` no document is brought to the lock: it decides by what it holds.
+        Without `carry` no document is brought to the lock: it decides by what it holds. `patience`: seconds
+        to stay although it says nothing.
         """
         key = self.bundle.door_key(lock_id)
         if not carry:
             key = replace(key, documents=())
-        result = await visit(radio, key, self.bundle.signer, operation=operation, collect=collect)
+        result = await visit(
+            radio, key, self.bundle.signer, operation=operation, collect=collect, patience=patience
+        )
         door = self.bundle.doors[lock_id]
         door.nonce = result.info.time_nonce
         self.bundle.reports += [(lock_id, report) for report in result.reports]
