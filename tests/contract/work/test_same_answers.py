@@ -6,9 +6,10 @@ in step, and afterwards every row of every table is compared.
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -17,13 +18,14 @@ import pytest_asyncio
 from psycopg.errors import InFailedSqlTransaction
 from sqlalchemy.exc import DBAPIError
 
-from lockserver.app.ports import Transactions
+from lockserver.app.ports import Steps, Transactions
 from lockserver.db.repositories.rows import refusals
 from lockserver.domain.errors import DomainError
-from tests.contract.work.questions import NEW, Question, Questions, asked, methods, repositories
-from tests.contract.work.town import Town
-from tests.sim.memory import AbortedError, MemoryStore, MemoryUnitOfWork
+from tests.contract.work.questions import NEW, Question, Questions, asked, is_there, methods, repositories
+from tests.contract.work.town import NOW, Town
+from tests.sim.memory import AbortedError, MemoryStore
 from tests.sim.memory.schema import TABLES, UNREAD
+from tests.sim.memory.steps import Steps as MemorySteps
 from tests.support.database import Database
 from tests.support.workbench import MemoryBench, PostgresBench
 
@@ -37,6 +39,15 @@ IN_NO_ORDER = {
     ("commands", "open_locks"),
     ("commands", "carried_out_or_refused"),
     ("wishes", "wishers"),
+    ("wishes", "spent_at"),
+    ("notices", "told"),
+    ("houses", "staff_wishes"),
+    ("slots", "settle"),
+    ("slots", "locks_to_refresh"),
+    ("gateways", "active"),
+    ("gateway_credentials", "wanting"),
+    ("gateway_credentials", "with_stale"),
+    ("lock_states", "connected"),
     ("tenancies", "over_at"),
     ("duties", "open_due_before"),
     ("case_files", "drop_parts"),
@@ -45,8 +56,19 @@ IN_NO_ORDER = {
     ("case_files", "kept_and_receipted"),
 }
 """No order is promised (or none among equals): compared as a bag."""
-BY_THE_CLOCK = {"created_at", "received_at", "txid"}
-"""Columns that say when the database wrote the row."""
+DRAWN = {("audit_log", "id"), ("audit_log", "txid")}
+"""Columns whose values each keeper draws for itself."""
+
+
+def timeless(value: Any) -> Any:
+    """A value without what only tells when the test ran: the town lived long before."""
+    if isinstance(value, datetime):
+        return "now" if value > NOW + timedelta(days=90) else value
+    if is_dataclass(value) and not isinstance(value, type):
+        return (type(value), *[timeless(getattr(value, field.name)) for field in fields(value)])
+    if isinstance(value, list | tuple):
+        return [timeless(one) for one in value]
+    return {name: timeless(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def told(question: Question, outcome: Any) -> Any:
@@ -58,10 +80,10 @@ def told(question: Question, outcome: Any) -> Any:
     if isinstance(outcome, Exception):
         raise outcome
     if isinstance(outcome, Sequence) and not isinstance(outcome, str | bytes):
-        found = list(outcome)
+        found = [timeless(one) for one in outcome]
         in_no_order = (question.repository, question.method) in IN_NO_ORDER
         return sorted(found, key=repr) if in_no_order else found
-    return outcome
+    return timeless(outcome)
 
 
 async def outcomes(transactions: Transactions, questions: Sequence[Question], *, undo: bool) -> list[Any]:
@@ -76,7 +98,7 @@ async def outcomes(transactions: Transactions, questions: Sequence[Question], *,
                 except (DomainError, AbortedError, DBAPIError, InFailedSqlTransaction) as refused:
                     said.append(told(question, refused))
             if undo:
-                raise InterruptedError
+                raise InterruptedError  # noqa: TRY301 - the way out of a transaction that is not to be
     except InterruptedError:
         said.append("undone")
     except DomainError as refused:
@@ -89,15 +111,24 @@ def kept(bench: PostgresBench | MemoryBench) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for name in TABLES:
         rows = [
-            {column: value for column, value in row.items() if column not in BY_THE_CLOCK}
+            {column: timeless(value) for column, value in row.items() if (name, column) not in DRAWN}
             for row in bench.rows(name)
         ]
-        if name in ("audit_log", "ledger"):
-            rows = [
-                {c: v for c, v in row.items() if c not in ("id", "at") or name == "ledger"} for row in rows
-            ]
         found[name] = sorted(rows, key=repr)
     return found
+
+
+def differing(one: MemoryBench, other: PostgresBench) -> dict[str, Any]:
+    """Rows that only one of them keeps so, by table."""
+    mine, theirs = kept(one), kept(other)
+    return {
+        name: (
+            [row for row in mine[name] if row not in theirs[name]],
+            [row for row in theirs[name] if row not in mine[name]],
+        )
+        for name in TABLES
+        if mine[name] != theirs[name]
+    }
 
 
 @pytest_asyncio.fixture
@@ -107,7 +138,7 @@ async def postgres_bench(database: Database) -> AsyncIterator[PostgresBench]:
     bench.close()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 async def test_both_answer_refuse_and_keep_alike(postgres_bench: PostgresBench, seed: int) -> None:
     store = MemoryStore()
     Town(store, seed)
@@ -124,7 +155,7 @@ async def test_both_answer_refuse_and_keep_alike(postgres_bench: PostgresBench, 
         given = await outcomes(memory.transactions(), questions, undo=undo)
         assert given == wanted, questions
         tally.update("refused" if isinstance(one, tuple) else "answered" for one in wanted)
-    assert kept(memory) == kept(postgres_bench)
+    assert differing(memory, postgres_bench) == {}
     assert tally["refused"] > 20, tally
     assert tally["answered"] > 100, tally
 
@@ -134,18 +165,9 @@ def test_nothing_of_the_schema_is_left_out() -> None:
 
 
 def test_the_memory_has_every_method_of_every_port() -> None:
-    missing = []
-    for name, port in repositories().items():
-        repository = getattr(MemoryUnitOfWork, name, None)
-        kind = inspect.signature(repository.func).return_annotation if repository is not None else None
-        if kind is None:
-            missing.append(name)
-            continue
-        import tests.sim.memory.unit_of_work as room
-
-        made = getattr(room, kind) if isinstance(kind, str) else kind
-        missing += [f"{name}.{method}" for method in methods(port) if not hasattr(made, method)]
-    assert missing == []
+    every = [(name, method) for name, port in repositories().items() for method in methods(port)]
+    assert [one for one in every if not is_there(*one)] == []
+    assert [name for name in methods(Steps) if not hasattr(MemorySteps, name)] == []
 
 
 def test_new_records_are_added_by_methods_that_exist() -> None:

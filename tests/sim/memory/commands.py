@@ -51,7 +51,7 @@ class Commands(Rows[Command]):
     async def unproven(self, lock_ids: Sequence[UUID]) -> Sequence[Command]:
         """Return and hold these locks' commands that only their own word can settle."""
         wanted = set(lock_ids)
-        return await self.held(
+        return await self.holding(
             lambda row: row["lock_id"] in wanted and row["state"] in ("sent", "unknown"),
             by("lock_id", "counter"),
             mode=UPDATE,
@@ -111,6 +111,18 @@ class Wishes(Rows[SpentWish]):
             target=target,
         )
         return list({wish.holder_id for wish in found})
+
+    async def spent_at(
+        self, holder_id: UUID, operation: str, target: UUID, since: datetime
+    ) -> Sequence[datetime]:
+        """Return until when the wishes of this holder for this were good, of those that were after `since`."""
+        found = await self.find(
+            lambda row: row["not_after"] > since,
+            holder_id=holder_id,
+            operation=operation,
+            target=target,
+        )
+        return [wish.not_after for wish in found]
 
     async def about(self, target: UUID) -> Sequence[SpentWish]:
         """Return the wishes about this target in the order in which they were kept; no remote acts."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
+from lockserver.app.settle_slots import REFUSALS
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.grant import Capability
 from lockserver.domain.lock import (
@@ -93,6 +94,12 @@ class Locks(Rows[Lock]):
         """Write what only issuer (and for the hash, bridge) may read; the seed is sealed."""
         await self.change("keep_secrets", lock_id, broker_secret_hash=broker_secret_hash, seed_sealed=seed)
 
+    async def seed(self, lock_id: UUID) -> bytes | None:
+        """Return the door seed, sealed; only the issuer may ask."""
+        async with self.statement() as work:
+            row = work.row(self.table, lock_id)
+            return None if row is None else row["seed_sealed"]
+
     async def for_broker(self, lock_id: UUID) -> BrokerIdentity | None:
         """Return what is needed to judge a connection at the broker."""
         async with self.statement() as work:
@@ -169,12 +176,36 @@ class LockStates(Rows[LockStatus]):
 
     async def _hold(self, wanted: Sequence[UUID]) -> Sequence[LockStatus]:
         among = set(wanted)
-        return await self.held(lambda row: row["lock_id"] in among, by("lock_id"), mode=UPDATE)
+        return await self.holding(lambda row: row["lock_id"] in among, by("lock_id"), mode=UPDATE)
 
     async def save(self, status: LockStatus) -> None:
         """Write it, whether or not there was a row."""
         async with self.statement("save") as work:
             await work.upsert(self.table, asdict(status))
+
+    async def due_for_inventory(self, before: datetime, heard_since: datetime) -> Sequence[UUID]:
+        """Return locks in service, heard of since then, that told no inventory since `before`."""
+        async with self.statement() as work:
+            in_service = {lock["id"] for lock in work.rows("locks", state="active")}
+            due = [
+                row["lock_id"]
+                for row in work.rows(self.table)
+                if row["lock_id"] in in_service
+                and (row["inventory_at"] is None or row["inventory_at"] < before)
+                and row["last_seen_at"] is not None
+                and row["last_seen_at"] >= heard_since
+            ]
+            return sorted(due)
+
+    async def connected(self) -> Sequence[UUID]:
+        """Return locks that are said to hold a connection."""
+        return [status.lock_id for status in await self.find(connected=True)]
+
+    async def disconnected(self, lock_ids: Sequence[UUID]) -> None:
+        """Note that these hold none."""
+        async with self.statement("disconnected") as work:
+            for lock_id in sorted(set(lock_ids)):
+                await work.update(self.table, lock_id, {"connected": False}, lambda row: row["connected"])
 
     async def advance(self, statuses: Sequence[LockStatus]) -> None:
         """Write where the journals and reports of many held rows stand: head, position, last seen."""
@@ -203,14 +234,39 @@ class LockDocuments(Rows[LockDocument]):
         """Add it; raises ConflictError where this number is taken."""
         await self.add(document)
 
+    async def since(self, lock_id: UUID, kind: DocumentKind, number: int) -> Sequence[LockDocument]:
+        """Return the documents of a kind from this number on, oldest first."""
+        return await self.find(lambda row: row["number"] >= number, by("number"), lock_id=lock_id, kind=kind)
+
+    async def refuse(self, document: LockDocument, denial: str) -> None:
+        """Note that the lock would not have it, once more."""
+        key = (document.lock_id, document.kind, document.number)
+        async with self.statement("refuse") as work:
+            await work.update(self.table, key, lambda row: {"refused": row["refused"] + 1, "denial": denial})
+
+    async def allow_again(self, lock_id: UUID, times: int) -> None:
+        """Let what the lock refused for good be sent so many times more."""
+
+        def often(row: Row) -> bool:
+            return bool(row["refused"] >= REFUSALS)
+
+        async with self.statement("allow_again") as work:
+            for row in work.rows(self.table, lock_id=lock_id):
+                if often(row):
+                    key = (lock_id, row["kind"], row["number"])
+                    await work.update(self.table, key, {"refused": REFUSALS - times}, often)
+
     async def lagging(self) -> Sequence[UUID]:
-        """Return locks that should hold a document of a higher number than they reported."""
+        """Return locks that should hold a document of a higher number than they reported, and do not refuse it."""
         async with self.statement() as work:
             return [
                 lock["id"]
                 for lock in work.rows("locks", state="active")
                 if (said := work.row("lock_status", lock["id"])) is not None
-                and any(_is_ahead(one, said) for one in work.rows(self.table, lock_id=lock["id"]))
+                and any(
+                    one["refused"] < REFUSALS and _is_ahead(one, said)
+                    for one in work.rows(self.table, lock_id=lock["id"])
+                )
             ]
 
 

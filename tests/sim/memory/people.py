@@ -38,7 +38,7 @@ class Accounts(Rows[Account]):
         """Return and hold the newest code that was sent to this number."""
         codes = LoginCodes(self.connection)
         return some(
-            await codes.held(order=by("id", newest=True), limit=1, mode=UPDATE, phone_index=phone_index)
+            await codes.holding(order=by("id", newest=True), limit=1, mode=UPDATE, phone_index=phone_index)
         )
 
     async def codes_since(self, phone_index: bytes, since: datetime) -> int:
@@ -66,7 +66,7 @@ class Sessions(Rows[Session]):
 
     async def by_refresh(self, refresh_hash: bytes) -> Session | None:
         """Return and hold the session of this refresh token's hash, living or not."""
-        return some(await self.held(mode=UPDATE, refresh_hash=refresh_hash))
+        return some(await self.holding(mode=UPDATE, refresh_hash=refresh_hash))
 
 
 class Holders(Rows[Holder]):
@@ -78,6 +78,10 @@ class Holders(Rows[Holder]):
     async def of_account(self, account_id: UUID) -> Holder | None:
         """Return the holder behind an account."""
         return await self.first(account_id=account_id)
+
+    async def by_subject(self, subject: bytes) -> Holder | None:
+        """Return the holder of this pseudonym."""
+        return await self.first(subject=subject)
 
 
 class Phones(Rows[Phone]):

@@ -45,6 +45,12 @@ class Idempotency:
                 return None
         return known.answer(route, body_hash)
 
+    async def known(self, caller: str, key: str, route: str, body_hash: bytes) -> Answer | None:
+        """Return the stored answer without claiming the key."""
+        async with self.connection.statement() as work:
+            known = known_under(work, caller, key)
+        return None if known is None else known.answer(route, body_hash)
+
     async def finish(self, caller: str, key: str, answer: Answer) -> None:
         """Store the answer with the effect, in one transaction."""
         async with self.connection.statement("idempotency.finish") as work:

@@ -134,7 +134,7 @@ class Rows(Generic[Record]):
         found = await self.find(where, order, 1, **equal)
         return found[0] if found else None
 
-    async def held(
+    async def holding(
         self,
         where: Callable[[Row], bool] = lambda _row: True,
         order: Callable[[Iterable[Row]], list[Row]] = list,

@@ -30,6 +30,8 @@ CLOCKED: Final = "clock_timestamp()"
 UNREAD: Final[list[str]] = []
 """Laws of the schema that the memory does not keep yet."""
 
+_SQL: Final = files("lockserver.db.migrations") / "sql"
+_MADE: Final = "".join(one.read_text() for one in _SQL.iterdir() if one.name.endswith("tables.sql"))
 _TRIGGER: Final = re.compile(
     r"CREATE (?P<deferred>CONSTRAINT )?TRIGGER (?P<name>\w+)\s+(?:BEFORE|AFTER) (?P<events>[A-Za-z_, ]+?)"
     r"\s+ON (?P<table>\w+)\s+(?:DEFERRABLE INITIALLY DEFERRED\s+)?FOR EACH (?P<each>ROW|STATEMENT)\s+"
@@ -43,12 +45,14 @@ class Unique:
     """No two rows (of those that `where` holds for) have the same values in these columns.
 
     `made`: what must differ where that is more than columns' values; `columns` is empty then.
+    `apart`: of an exclusion rule, whether two rows may stand beside each other; it alone counts then.
     """
 
     name: str
     columns: tuple[str, ...]
     where: Condition | None = None
     made: tuple[Condition, ...] = ()
+    apart: Callable[[Row, Row], bool] | None = None
 
     def of(self, row: Row) -> tuple[Any, ...] | None:
         """Return what must be unique; None where the rule does not speak of this row."""
@@ -56,6 +60,13 @@ class Unique:
             return None
         values = tuple(row[name] for name in self.columns) + tuple(one(row) for one in self.made)
         return None if any(value is None for value in values) else values
+
+    def clashes(self, one: Row, other: Row) -> bool:
+        """Tell whether the rule forbids that both stand."""
+        if self.apart is not None:
+            return not self.apart(one, other)
+        wanted = self.of(one)
+        return wanted is not None and self.of(other) == wanted
 
 
 @dataclass(frozen=True)
@@ -91,9 +102,6 @@ class Laws:
     unique: list[Unique] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     indexed: frozenset[str] = frozenset()
-    apart: Callable[[Row, Row], bool] | None = None
-    """The exclusion rule, where there is one: whether two rows may stand beside each other."""
-    apart_name: str = ""
     before: list[triggers.Trigger] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
     """Laws that are judged at the commit of a change to it, by their functions' names."""
@@ -194,7 +202,7 @@ def _unique(table: Table) -> list[Unique]:
             columns = tuple(str(c.key) for c in index.columns)
             whole = tuple(one for one in made if one is not None)
             found.append(Unique(str(index.name), columns, condition, whole))
-    return [found[0], *sorted(found[1:], key=lambda rule: rule.name)]
+    return found
 
 
 def _references(table: Table) -> list[Reference]:
@@ -206,7 +214,13 @@ def _references(table: Table) -> list[Reference]:
                 UNREAD.append(f"{rule.name}: names no primary key")
                 continue
             found.append(Reference(str(rule.name), tuple(map(str, rule.column_keys)), target.name))
-    return sorted(found, key=lambda one: one.name)
+    return sorted(found, key=lambda one: _place(one.name))
+
+
+def _place(rule: str) -> tuple[int, str]:
+    """Return where the migration makes the rule: the first that is broken speaks."""
+    at = _MADE.find(f" {rule} ")
+    return (at if at >= 0 else len(_MADE), rule)
 
 
 def _laws(table: Table) -> Laws:
@@ -234,10 +248,12 @@ def _laws(table: Table) -> Laws:
             if condition is not None:
                 laws.checks.append((str(rule.name), condition))
         elif isinstance(rule, ExcludeConstraint):
-            laws.apart = triggers.APART.get(str(rule.name))
-            laws.apart_name = str(rule.name)
-            if laws.apart is None:
+            apart = triggers.APART.get(str(rule.name))
+            if apart is None:
                 UNREAD.append(f"{rule.name}: an exclusion rule")
+            else:
+                laws.unique.append(Unique(str(rule.name), (), apart=apart))
+    laws.unique[1:] = sorted(laws.unique[1:], key=lambda rule: _place(rule.name))
     laws.checks.sort(key=lambda named: named[0])
     single = {str(next(iter(i.columns)).key) for i in table.indexes if len(i.columns)}
     laws.indexed = frozenset(
@@ -248,8 +264,7 @@ def _laws(table: Table) -> Laws:
 
 def _attach(tables: dict[str, Laws]) -> None:
     """Hang the migration's triggers on the tables. One that looks only at a DELETE judges nothing here."""
-    folder = files("lockserver.db.migrations") / "sql"
-    source = "\n".join(one.read_text() for one in folder.iterdir() if one.name.endswith("triggers.sql"))
+    source = "\n".join(one.read_text() for one in _SQL.iterdir() if one.name.endswith("triggers.sql"))
     found = list(_TRIGGER.finditer(source))
     if len(found) != len(re.findall(r"^CREATE (?:CONSTRAINT )?TRIGGER", source, re.MULTILINE)):
         UNREAD.append("a trigger whose statement could not be read")

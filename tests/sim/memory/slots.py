@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from lockserver.domain.slot import Capture, Finding, FindingKind, GivenPin, Slot, SlotKind
+from lockserver.domain.slot import Capture, CaptureState, Finding, FindingKind, GivenPin, Slot, SlotKind
 from tests.sim.memory.rows import Rows, by, values
 from tests.sim.memory.schema import Row
 from tests.sim.memory.transaction import UPDATE, Transaction
@@ -23,9 +23,7 @@ class Slots(Rows[Slot]):
         async with self.statement("place") as work:
             await work.insert(self.table, {**values(slot), "verifier": verifier, "digits_sealed": digits})
 
-    async def held(  # type: ignore[override]  # the port's own word
-        self, lock_id: UUID
-    ) -> Sequence[Slot]:
+    async def held(self, lock_id: UUID) -> Sequence[Slot]:
         """Return every slot that the lock may hold, and those that a frozen grant waits for; by number."""
         return await self.find(_kept, by("kind", "number"), lock_id=lock_id)
 
@@ -95,8 +93,9 @@ def _turned(work: Transaction, slot: Row, at: datetime) -> bool:
     grant = work.row("grants", slot["grant_id"])
     if grant is None:
         return False
-    ends = grant["upper"] is not None and grant["upper"] < slot["upper"]
-    dead = slot["state"] in ("setting", "set") and (grant["state"] != "active" or ends)
+    until = grant["upper"]
+    moved = slot["purpose"] != "backup" and until is not None and until != slot["upper"]
+    dead = slot["state"] in ("setting", "set") and (grant["state"] != "active" or moved)
     return bool(dead or (slot["why"] == "frozen" and grant["state"] == "active" and slot["upper"] > at))
 
 
@@ -130,9 +129,15 @@ class Captures(Rows[Capture]):
         async with self.statement("bring") as work:
             await work.insert(self.table, values(capture), or_nothing=("digest",))
 
+    async def settle(
+        self, capture_id: UUID, state: CaptureState, code: str | None, slot_id: UUID | None
+    ) -> None:
+        """Write what became of it."""
+        await self.change("settle", capture_id, state=state, code=code, slot_id=slot_id)
+
     async def waiting(self, lock_id: UUID) -> Sequence[Capture]:
         """Return those of a lock that nobody has judged, oldest first."""
-        return await self.held(order=by("id"), mode=UPDATE, lock_id=lock_id, state="new")
+        return await self.holding(order=by("id"), mode=UPDATE, lock_id=lock_id, state="new")
 
 
 class Findings(Rows[Finding]):

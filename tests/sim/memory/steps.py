@@ -214,6 +214,7 @@ class Steps:
                 "carried_by": status.carried_by,
                 "carried_at": status.carried_at or row["carried_at"],
                 "bolt": status.bolt,
+                "bolt_at": status.last_seen_at,
                 "counter": max(counters, default=None),
             }
 

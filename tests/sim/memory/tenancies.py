@@ -38,7 +38,7 @@ class Tenancies(Rows[Tenancy]):
 
     async def by_invite(self, invite_hash: bytes) -> Occupant | None:
         """Return and hold the occupant whom this invite was made out to."""
-        return some(await Occupants(self.connection).held(invite_hash=invite_hash))
+        return some(await Occupants(self.connection).holding(invite_hash=invite_hash))
 
     async def save_occupant(self, occupant: Occupant) -> None:
         """Write the invite's state."""
@@ -86,7 +86,7 @@ class Duties(Rows[Duty]):
 
     async def of_occupant(self, tenancy_id: UUID, holder_id: UUID, kind: DutyKind) -> Duty | None:
         """Return and hold the one duty of this kind."""
-        return some(await self.held(tenancy_id=tenancy_id, holder_id=holder_id, kind=kind))
+        return some(await self.holding(tenancy_id=tenancy_id, holder_id=holder_id, kind=kind))
 
     async def open_due_before(self, at: datetime, limit: int = 100) -> Sequence[Duty]:
         """Return unfulfilled required duties that are due before this instant."""
@@ -106,7 +106,7 @@ class Grants(Rows[Grant]):
 
     async def of_tenancy(self, tenancy_id: UUID) -> Sequence[Grant]:
         """Return and hold every grant of a tenancy."""
-        return await self.held(order=by("id"), tenancy_id=tenancy_id)
+        return await self.holding(order=by("id"), tenancy_id=tenancy_id)
 
     async def of_holder(self, holder_id: UUID, at: datetime) -> Sequence[Grant]:
         """Return a holder's active grants that have not run out at this instant."""
@@ -122,10 +122,16 @@ class Grants(Rows[Grant]):
         mine = await self.of_holder(holder_id, at)
         return [grant for grant in mine if grant.door_id == door_id and grant.lives(at)]
 
+    async def naming(self, key: bytes) -> Sequence[Grant]:
+        """Return the active grants that name the phone whose signing key has this SHA-256."""
+        return await self.find(order=by("id"), guest_key=key, state="active")
+
     async def children(self, grant_ids: Sequence[UUID]) -> Sequence[Grant]:
         """Return and hold the grants that hang directly under these and are not revoked, by id."""
         under = set(grant_ids)
-        return await self.held(lambda row: row["parent_id"] in under and row["state"] != "revoked", by("id"))
+        return await self.holding(
+            lambda row: row["parent_id"] in under and row["state"] != "revoked", by("id")
+        )
 
     async def shown_to(self, holder_id: UUID, at: datetime) -> Sequence[Grant]:
         """Return his own grants and those given by him or by whom he gave one, newest first."""

@@ -6,7 +6,7 @@ who writes a row holds it until his end, and the next one waits, then judges the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -29,11 +29,6 @@ ADVISORY: Final = "advisory"
 _NOBODY: Final = object()
 
 _CLASH: Final = frozenset({(1, 3), (3, 1), (2, 2), (2, 3), (3, 2), (3, 3)})
-
-
-def _rule_of(laws: Laws, columns: tuple[str, ...]) -> str | None:
-    """Return the name of the unique rule over these columns."""
-    return next((rule.name for rule in laws.unique if rule.columns == columns and rule.where is None), None)
 
 
 class AbortedError(Exception):
@@ -154,10 +149,11 @@ class Transaction:
             trigger.judges(self, None, row)
         laws.check(row)
         key = laws.key_of(row)
-        taken = await self._taken(laws, _NOBODY, None, row)
+        arbiters = [rule for rule in laws.unique if or_nothing is True or rule.columns == or_nothing]
+        if arbiters and or_nothing and await self._taken(laws, _NOBODY, None, row, arbiters) is not None:
+            return False
+        taken = await self._taken(laws, _NOBODY, None, row, laws.unique)
         if taken is not None:
-            if or_nothing is True or (or_nothing and taken == _rule_of(laws, or_nothing)):
-                return False
             raise ConflictError(rule=taken)
         self._put(table, key, row)
         await self._refer(laws, None, row)
@@ -198,7 +194,7 @@ class Transaction:
         laws.check(row)
         if any(before[n] != row[n] for rule in laws.unique if rule.where is None for n in rule.columns):
             await self.hold(table, key, UPDATE)
-        taken = await self._taken(laws, key, before, row)
+        taken = await self._taken(laws, key, before, row, laws.unique)
         if taken is not None:
             raise ConflictError(rule=taken)
         self._put(table, key, row)
@@ -213,42 +209,34 @@ class Transaction:
     def _put(self, table: str, key: Key, row: Row) -> None:
         self.writes.setdefault(table, {})[key] = row
 
-    async def _taken(self, laws: Laws, own: Key, before: Row | None, row: Row) -> str | None:
-        """Return the unique rule that another row is in the way of; wait for who has not ended yet.
+    async def _taken(
+        self, laws: Laws, own: Key, before: Row | None, row: Row, rules: Sequence[Unique]
+    ) -> str | None:
+        """Return the first of these rules that another row is in the way of; wait for who has not ended.
 
         `own`: the key of the row that is written; it is not in its own way. A new row has none yet.
         """
-        for rule in laws.unique:
+        for rule in rules:
             wanted = rule.of(row)
-            if wanted is None or (before is not None and rule.of(before) == wanted):
+            kept = before is not None and rule.of(before) == wanted
+            if rule.apart is None and (wanted is None or kept):
                 continue
-            equal = dict(zip(rule.columns, wanted, strict=False))  # beyond: expressions
-
-            def clashes(other: Row, rule: Unique = rule, wanted: tuple[Any, ...] = wanted) -> bool:
-                return rule.of(other) == wanted
-
-            if await self._in_the_way(laws, own, clashes, equal, rule.name):
+            if await self._in_the_way(laws, own, row, rule):
                 return rule.name
-        apart = laws.apart
-        if apart is not None and await self._in_the_way(
-            laws, own, lambda other: not apart(row, other), {}, laws.apart_name
-        ):
-            return laws.apart_name
         return None
 
-    async def _in_the_way(
-        self, laws: Laws, own: Key, clashes: Callable[[Row], bool], equal: dict[str, Any], rule: str
-    ) -> bool:
+    async def _in_the_way(self, laws: Laws, own: Key, row: Row, rule: Unique) -> bool:
         """Tell whether another row clashes for good; wait while an open transaction may still decide it."""
+        equal = {name: row[name] for name in rule.columns}
         while True:
             rivals: set[int] = set()
             for other in self._others(laws.name):
                 for at, theirs in other.writes[laws.name].items():
-                    if at != own and theirs is not None and clashes(theirs):
+                    if at != own and theirs is not None and rule.clashes(row, theirs):
                         rivals.add(other.id)
-            for row in self.rows(laws.name, **equal):
-                at = laws.key_of(row)
-                if at == own or not clashes(row):
+            for kept in self.rows(laws.name, **equal):
+                at = laws.key_of(kept)
+                if at == own or not rule.clashes(row, kept):
                     continue
                 writer = self._writer(laws.name, at)
                 if writer is None:
@@ -256,7 +244,7 @@ class Transaction:
                 rivals.add(writer)
             if not rivals:
                 return False
-            await self._outwait(rivals, rule)
+            await self._outwait(rivals, rule.name)
 
     def _others(self, table: str) -> list[Transaction]:
         return [one for one in self.store.open.values() if one is not self and table in one.writes]
