@@ -77,7 +77,7 @@ async def _judged(
     now: datetime,
 ) -> Slot:
     """Return the slot as it should stand: kept, leaving, back again, or with its grant's new window."""
-    why, grant = await _fault(work, slot, door, home, now)
+    why, grant = await fault_of(work, slot, door, home, now)
     if slot.wanted:
         if why is not None:
             return slot.leaving(why, version, now)
@@ -89,7 +89,7 @@ async def _judged(
     return slot
 
 
-async def _fault(
+async def fault_of(
     work: UnitOfWork, slot: Slot, door: Door, home: Tenancy | None, now: datetime
 ) -> tuple[Why | None, Grant | None]:
     """Return why a slot may not work any more, or None; and its grant, where it has one."""

@@ -16,13 +16,13 @@ from lockserver.db.repositories.cases import CaseFiles, Cases
 from lockserver.db.repositories.commands import (
     Commands,
     Credentials,
-    Journals,
     Registrations,
     Verdicts,
     Wishes,
 )
 from lockserver.db.repositories.filings import Filings, Ledger
 from lockserver.db.repositories.houses import Doors, Houses
+from lockserver.db.repositories.journals import Journals
 from lockserver.db.repositories.locks import LockDocuments, Locks, LockStates, SiteKeys
 from lockserver.db.repositories.people import Accounts, Holders, Phones, Sessions
 from lockserver.db.repositories.platform import Audit, Idempotency, Outbox

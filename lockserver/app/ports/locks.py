@@ -189,6 +189,14 @@ class Credentials(Rows[IssuedCredential], Protocol):
         """Return and hold living credentials that nobody may use any more and no list names."""
         ...
 
+    async def void(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return living credentials that nobody may use any more, whether or not a list names them."""
+        ...
+
+    async def without_entry(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return living, good credentials of owner and staff that do not convey `entry`."""
+        ...
+
     async def revoked(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
         """Return revoked credentials that would live otherwise: what the list must name."""
         ...
@@ -314,6 +322,10 @@ class Journals(Protocol):
 
     async def newest(self, lock_id: UUID, limit: int) -> Sequence[JournalLine]:
         """Return the last entries, newest first."""
+        ...
+
+    async def newest_of(self, lock_id: UUID, what: int) -> JournalLine | None:
+        """Return the last entry that says this."""
         ...
 
     async def is_complete(self, lock_id: UUID) -> bool:

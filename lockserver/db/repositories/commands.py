@@ -18,7 +18,6 @@ from lockserver.db.tables import (
     CredentialRow,
     DutyRow,
     GrantRow,
-    JournalRow,
     PhoneRow,
     RegistrationRow,
     VerdictRow,
@@ -32,7 +31,6 @@ from lockserver.domain.grant import Capability, GrantClass
 from lockserver.domain.lock import (
     ArrivalFiling,
     IssuedCredential,
-    JournalLine,
     KeyOwner,
     SpentWish,
     Verdict,
@@ -216,6 +214,34 @@ class Credentials(Rows[IssuedCredential]):
             .with_for_update(of=table)
         )
 
+    async def void(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return living credentials that nobody may use any more, whether or not a list names them."""
+        table = self.table
+        withdrawn = and_(table.c.revoked_at.is_not(None), table.c.expires_at > at)
+        return await self.all(
+            self.select()
+            .join(_grants, _grants.c.id == table.c.grant_id)
+            .join(_phones, _phones.c.id == table.c.phone_id)
+            .where(table.c.lock_id == lock_id, or_(useless(at), withdrawn))
+            .order_by(table.c.id)
+        )
+
+    async def without_entry(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return living, good credentials of owner and staff that do not convey `entry`."""
+        table = self.table
+        return await self.all(
+            self.select()
+            .join(_grants, _grants.c.id == table.c.grant_id)
+            .where(
+                table.c.lock_id == lock_id,
+                table.c.expires_at > at,
+                table.c.revoked_at.is_(None),
+                _grants.c.class_.in_(("owner", "staff")),
+                table.c.capabilities.bitwise_and(int(Capability.ENTRY)) == 0,
+            )
+            .order_by(table.c.id)
+        )
+
     async def revoked(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
         """Return revoked credentials that would live otherwise: what the list must name."""
         table = self.table
@@ -345,44 +371,3 @@ _APPEND = text(
     ON CONFLICT (lock_id, number) DO NOTHING
     """
 ).text
-
-
-class Journals(Rows[JournalLine]):
-    """Locks' journals."""
-
-    table = table_of(JournalRow)
-    record = JournalLine
-
-    async def append(self, lines: Sequence[JournalLine]) -> int:
-        """Add entries in one statement (columns as arrays); those already there stay."""
-        if not lines:
-            return 0
-        columns = [[getattr(line, name) for line in lines] for name in self.names()]
-        raw = await driver(self.connection)
-        async with raw.cursor() as cursor:
-            await cursor.execute(_APPEND, columns)
-            return cursor.rowcount
-
-    async def hashes(self, lock_id: UUID, numbers: Sequence[int]) -> dict[int, bytes]:
-        """Return the kept hashes of these entries."""
-        table = self.table
-        statement = select(table.c.number, table.c.hash).where(
-            table.c.lock_id == lock_id, table.c.number.in_(numbers)
-        )
-        with refusals():
-            return {row[0]: row[1] for row in await self.connection.execute(statement)}
-
-    async def newest(self, lock_id: UUID, limit: int) -> Sequence[JournalLine]:
-        """Return the last entries, newest first."""
-        table = self.table
-        return await self.all(
-            self.select().where(table.c.lock_id == lock_id).order_by(table.c.number.desc()).limit(limit)
-        )
-
-    async def is_complete(self, lock_id: UUID) -> bool:
-        """Tell whether every number from 1 to the last is kept."""
-        table = self.table
-        statement = select(func.count() == func.coalesce(func.max(table.c.number), 0)).where(
-            table.c.lock_id == lock_id
-        )
-        return bool(await self.scalar(statement))
