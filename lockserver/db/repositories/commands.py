@@ -359,15 +359,3 @@ class Registrations:
         if row is None:
             return None
         return ArrivalFiling(row[0] == "required", row[1], row[2] is not None)
-
-
-_APPEND = text(
-    """
-    INSERT INTO journal (lock_id, number, what, how, subject, denial, at, uncertainty, count,
-                         prev_hash, hash, via, received_at)
-    SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::int[], %s::int[], %s::bytea[], %s::int[],
-                         %s::timestamptz[], %s::bigint[], %s::int[], %s::bytea[], %s::bytea[],
-                         %s::text[], %s::timestamptz[])
-    ON CONFLICT (lock_id, number) DO NOTHING
-    """
-).text

@@ -3,12 +3,23 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, text
 
 from lockserver.db.connection import driver
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import JournalRow, table_of
 from lockserver.domain.lock import JournalLine
+
+_APPEND = text(
+    """
+    INSERT INTO journal (lock_id, number, what, how, subject, denial, at, uncertainty, count,
+                         prev_hash, hash, via, received_at)
+    SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::int[], %s::int[], %s::bytea[], %s::int[],
+                         %s::timestamptz[], %s::bigint[], %s::int[], %s::bytea[], %s::bytea[],
+                         %s::text[], %s::timestamptz[])
+    ON CONFLICT (lock_id, number) DO NOTHING
+    """
+).text
 
 
 class Journals(Rows[JournalLine]):
