@@ -20,7 +20,7 @@ from lockserver.domain.lock import (
 from tests.sim.memory.locks import useless
 from tests.sim.memory.rows import Rows, by, read, values
 from tests.sim.memory.schema import Row
-from tests.sim.memory.transaction import UPDATE
+from tests.sim.memory.transaction import UPDATE, Transaction
 
 REMOTE_ACTS = ("unlock", "lock", "hold_open")
 """Wishes that nobody asks for by their target."""
@@ -166,6 +166,30 @@ class Credentials(Rows[IssuedCredential]):
             rows = by("id")(row for row in work.rows(self.table, lock_id=lock_id) if useless(work, row, at))
             held = await work.held_rows(self.table, rows, lambda row: useless(work, row, at), UPDATE)
             return [self.read(row) for row in held]
+
+    async def void(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return living credentials that nobody may use any more, whether or not a list names them."""
+
+        def is_void(work: Transaction, row: Row) -> bool:
+            withdrawn = row["revoked_at"] is not None and row["expires_at"] > at
+            return withdrawn or useless(work, row, at)
+
+        async with self.statement() as work:
+            rows = [row for row in work.rows(self.table, lock_id=lock_id) if is_void(work, row)]
+            return [self.read(row) for row in by("id")(rows)]
+
+    async def without_entry(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
+        """Return living, good credentials of owner and staff that do not convey `entry`."""
+        async with self.statement() as work:
+            rows = [
+                row
+                for row in work.rows(self.table, lock_id=lock_id, revoked_at=None)
+                if row["expires_at"] > at
+                and not row["capabilities"] & Capability.ENTRY
+                and (grant := work.row("grants", row["grant_id"])) is not None
+                and grant["class_"] in ("owner", "staff")
+            ]
+            return [self.read(row) for row in by("id")(rows)]
 
     async def revoked(self, lock_id: UUID, at: datetime) -> Sequence[IssuedCredential]:
         """Return revoked credentials that would live otherwise: what the list must name."""
