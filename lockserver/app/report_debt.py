@@ -174,7 +174,7 @@ async def _sound(work: UnitOfWork, grant: Grant, door: Door, pin: GivenPin, now:
 
 async def _cleared(work: UnitOfWork, lock: Lock) -> int:
     """Return the start hour of the last clear code that was keyed in; -1 for none."""
-    line = await work.journals.newest_of(lock.id, int(What.CLEARED))
+    line = await work.journals.newest_among(lock.id, [int(What.CLEARED)])
     if line is None or line.subject is None:
         return -1
     try:

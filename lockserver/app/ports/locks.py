@@ -324,8 +324,12 @@ class Journals(Protocol):
         """Return the last entries, newest first."""
         ...
 
-    async def newest_of(self, lock_id: UUID, what: int) -> JournalLine | None:
-        """Return the last entry that says this."""
+    async def newest_among(self, lock_id: UUID, whats: Sequence[int]) -> JournalLine | None:
+        """Return the last entry that says one of these."""
+        ...
+
+    async def count_since(self, lock_id: UUID, whats: Sequence[int], since: datetime, most: int) -> int:
+        """Return how many entries that say one of these reached us since then, counting to `most`."""
         ...
 
     async def is_complete(self, lock_id: UUID) -> bool:

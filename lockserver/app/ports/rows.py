@@ -10,6 +10,7 @@ from lockserver.domain.account import Account, Holder, LoginCode, Phone, Session
 from lockserver.domain.duties import Duty, DutyKind
 from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door, House
+from lockserver.domain.risk import Risk
 from lockserver.domain.tenancy import Occupant, Tenancy
 
 Record = TypeVar("Record")
@@ -215,6 +216,10 @@ class Grants(Rows[Grant], Protocol):
 
     async def naming(self, key: bytes) -> Sequence[Grant]:
         """Return the active grants that name the phone whose signing key has this SHA-256."""
+        ...
+
+    async def fading(self, at: datetime, before: datetime) -> Sequence[Risk]:
+        """Return living tenants whose newest key to their room is past its half and dies before this instant."""
         ...
 
     async def children(self, grant_ids: Sequence[UUID]) -> Sequence[Grant]:

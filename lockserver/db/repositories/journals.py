@@ -1,6 +1,7 @@
 """Locks' journals, as they are kept."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import and_, func, select, text
@@ -54,11 +55,18 @@ class Journals(Rows[JournalLine]):
             self.select().where(table.c.lock_id == lock_id).order_by(table.c.number.desc()).limit(limit)
         )
 
-    async def newest_of(self, lock_id: UUID, what: int) -> JournalLine | None:
-        """Return the last entry that says this."""
+    async def newest_among(self, lock_id: UUID, whats: Sequence[int]) -> JournalLine | None:
+        """Return the last entry that says one of these."""
         table = self.table
-        chosen = and_(table.c.lock_id == lock_id, table.c.what == what)
+        chosen = and_(table.c.lock_id == lock_id, table.c.what.in_(whats))
         return await self.first(self.select().where(chosen).order_by(table.c.number.desc()).limit(1))
+
+    async def count_since(self, lock_id: UUID, whats: Sequence[int], since: datetime, most: int) -> int:
+        """Return how many entries that say one of these reached us since then, counting to `most`."""
+        table = self.table
+        chosen = and_(table.c.lock_id == lock_id, table.c.what.in_(whats), table.c.received_at >= since)
+        some = select(table.c.number).where(chosen).limit(most).subquery()
+        return int(await self.scalar(select(func.count()).select_from(some)))
 
     async def is_complete(self, lock_id: UUID) -> bool:
         """Tell whether every number from 1 to the last is kept."""

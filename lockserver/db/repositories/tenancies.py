@@ -6,7 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import insert, or_, select, update
 
-from lockserver.db.repositories.rows import Rows
+from lockserver.db.connection import driver
+from lockserver.db.repositories.rows import Rows, refusals
+from lockserver.db.risks import FADING
 from lockserver.db.tables import (
     DoorRow,
     DutyRow,
@@ -17,6 +19,7 @@ from lockserver.db.tables import (
 )
 from lockserver.domain.duties import Duty, DutyKind
 from lockserver.domain.grant import Grant
+from lockserver.domain.risk import Risk
 from lockserver.domain.tenancy import Occupant, Tenancy
 
 _doors = table_of(DoorRow)
@@ -175,6 +178,13 @@ class Grants(Rows[Grant]):
         """Return a holder's grants for one door that live at this instant."""
         mine = await self.of_holder(holder_id, at)
         return [grant for grant in mine if grant.door_id == door_id and grant.lives(at)]
+
+    async def fading(self, at: datetime, before: datetime) -> Sequence[Risk]:
+        """Return living tenants whose newest key to their room is past its half and dies before this instant."""
+        raw = await driver(self.connection)
+        with refusals():
+            rows = await (await raw.execute(FADING, {"now": at, "before": before})).fetchall()
+        return [Risk(*row) for row in rows]
 
     async def naming(self, key: bytes) -> Sequence[Grant]:
         """Return the active grants that name the phone whose signing key has this SHA-256."""
