@@ -19,9 +19,14 @@ from lockserver.app.spend_wish import spend_wish
 from lockserver.app.tell import tell
 from lockserver.domain.canonical import dumps
 from lockserver.domain.entry import NoticeKind
-from lockserver.domain.errors import NotAllowedError, NotFoundError, WindowInvalidError
+from lockserver.domain.errors import (
+    NotAllowedError,
+    NotFoundError,
+    TenantProtectedError,
+    WindowInvalidError,
+)
 from lockserver.domain.grant import Grant
-from lockserver.domain.grant_errors import GrantEndedError, TenantProtectedError
+from lockserver.domain.grant_errors import GrantEndedError
 from lockserver.domain.lock import WishTerms
 from lockserver.domain.terms import check_ahead, read_edit
 from lockserver.protocol.wish import WishOperation

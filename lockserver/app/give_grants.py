@@ -19,13 +19,18 @@ from lockserver.app.spend_owners_wish import Wished, spend_covering_wish
 from lockserver.app.tell import tell
 from lockserver.domain.account import Phone
 from lockserver.domain.canonical import dumps
-from lockserver.domain.errors import InvalidInputError, NotAllowedError, NotFoundError, PhoneUnknownError
+from lockserver.domain.errors import (
+    InvalidInputError,
+    NotAllowedError,
+    NotFoundError,
+    PhoneUnknownError,
+    WindowWideError,
+)
 from lockserver.domain.grant import Grant, Reach, verbs_of
 from lockserver.domain.grant_errors import (
     CapabilityWideError,
     RoomsGuestsError,
     ScheduleWideError,
-    WindowWideError,
 )
 from lockserver.domain.house import Door
 from lockserver.domain.ids import uuid7
@@ -128,7 +133,7 @@ def check_inside(reach: Reach, bound: Reach, most: int, door: Door) -> None:
 
 def _bounds(window: Window) -> dict[str, Any]:
     upper = None if window.upper is None else window.upper.isoformat()
-    return {"not_before": window.lower.isoformat(), "not_after": upper}
+    return {"from": window.lower.isoformat(), "until": upper}
 
 
 async def _phone_of(work: UnitOfWork, key: bytes, giver_id: UUID) -> Phone:

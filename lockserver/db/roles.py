@@ -167,7 +167,7 @@ GRANTS: Final[Mapping[str, Mapping[str, Privileges]]] = {
         "holders": _all(S, I),
         "phones": _all(S, I, U),
         "houses": {**_all(S, I), U: ("name", "address_id", "station_code")},
-        "house_staff": _all(S, I, D),
+        "house_staff": {**_all(S, I, D), U: ("wish_id",)},
         "doors": _all(S, I, U),
         "locks": {S: LOCK_OPEN, U: ("command_counter",)},
         "tenancies": _all(S, I, U),

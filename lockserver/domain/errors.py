@@ -285,7 +285,7 @@ class PinHourFullError(DomainError):
 
 
 class WindowPastError(DomainError):
-    """The window begins in the past; choose a start from this hour on."""
+    """The window begins or ends in the past; the facts say what must lie ahead."""
 
     code = "window_past"
 

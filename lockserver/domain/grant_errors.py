@@ -3,18 +3,6 @@
 from lockserver.domain.errors import DomainError
 
 
-class WindowPastError(DomainError):
-    """The window is over already; `until` must lie ahead."""
-
-    code = "window_past"
-
-
-class WindowWideError(DomainError):
-    """The window reaches outside the one it must lie in; `detail` has the bounds."""
-
-    code = "window_wide"
-
-
 class ScheduleInvalidError(DomainError):
     """A line of the schedule does not name days and times of a week; `detail` says which and why."""
 
@@ -37,12 +25,6 @@ class CapabilityWideError(DomainError):
     """A capability is asked for that the grantor has not, or that the class may not have."""
 
     code = "capability_wide"
-
-
-class TenantProtectedError(DomainError):
-    """Nobody but a tenant himself freezes, ends or changes his way in, or what he gave his guests."""
-
-    code = "tenant_protected"
 
 
 class GrantEndedError(DomainError):

@@ -10,9 +10,8 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from lockserver.domain.canonical import unb64url
-from lockserver.domain.errors import InvalidInputError, WindowInvalidError
+from lockserver.domain.errors import InvalidInputError, WindowInvalidError, WindowPastError, WindowWideError
 from lockserver.domain.grant import KEEP, VERBS, Edit, Keep, Reach, capabilities_of
-from lockserver.domain.grant_errors import WindowPastError, WindowWideError
 from lockserver.domain.schedule import read_schedule
 from lockserver.domain.times import Window, require_utc
 from lockserver.protocol.claims import Capability
@@ -124,9 +123,10 @@ def _window(said: object) -> Window:
     named = _object(said, "window")
     if "from" not in named or "until" not in named:
         raise InvalidInputError(field="window")
+    lower = _instant(named["from"], "window.from")
     upper = None if named["until"] is None else _instant(named["until"], "window.until")
     try:
-        return Window(_instant(named["from"], "window.from"), upper)
+        return Window(lower, upper)
     except ValueError as error:
         raise WindowInvalidError(field="window.until", later_than=str(named["from"])) from error
 

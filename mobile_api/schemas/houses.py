@@ -5,7 +5,17 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from mobile_api.schemas.parts import In, Instant, Out, PhoneNumber, WindowBody, WishedIn, example, octets
+from mobile_api.schemas.parts import (
+    Bytes,
+    In,
+    Instant,
+    Out,
+    PhoneNumber,
+    WindowBody,
+    WishedIn,
+    example,
+    octets,
+)
 
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
@@ -64,11 +74,16 @@ class HouseOut(Out):
 
 
 class StaffIn(WishedIn):
-    """Whom to make staff of the house. The wish: operation 13 (name staff), target the house."""
+    """Whom to make staff of the house. The wish: operation 13 (name staff), target the house.
+
+    `staff_key`: SHA-256 of his phone's signing key, which the wish then names beside `of` as `key`; that phone
+    counts as his from its next sync on.
+    """
 
     model_config = example(phone="13912345679", wish=octets(200), salt=octets(16))
 
     phone: PhoneNumber
+    staff_key: Annotated[Bytes, Field(min_length=32, max_length=32)] | None = None
 
 
 class StaffOut(Out):

@@ -79,7 +79,7 @@ class PhoneOut(Out):
 
     id: UUID
     state: Literal["pending", "active", "revoked"]
-    proved_by: Literal["button", "face", "staff"] | None
+    proved_by: Literal["button", "face", "staff", "grantor"] | None
     sign_pub: Bytes
     phone_code: str
 

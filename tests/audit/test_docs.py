@@ -177,7 +177,7 @@ def test_the_architecture_names_every_route() -> None:
     page = text(DOCS / "architecture.md").split("## HTTP")[1].replace("{front|back|selfie}", "{kind}")
     told = {
         (method, re.sub(r"\{\w+\}", "{}", path.split("?")[0]))
-        for method, path in re.findall(r"\b(GET|POST|PUT|DELETE) (/(?!v1)[\w/{}?=|.-]*)", page)
+        for method, path in re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/(?!v1)[\w/{}?=|.-]*)", page)
     }
     served = {
         (method, re.sub(r"\{\w+\}", "{}", route.path))
