@@ -10,7 +10,7 @@ from typing import Any
 import cbor2
 from hypothesis import strategies as st
 
-from lockserver.protocol import codec, cose, enrolment, topics
+from lockserver.protocol import codec, cose, enrolment, gateway, topics
 from lockserver.protocol.access import Operation
 from lockserver.protocol.commands import command_map
 from lockserver.protocol.cose import Kind
@@ -27,17 +27,20 @@ from lockserver.protocol.documents import (
     read_access_state,
     read_door,
     read_key_set,
+    read_release,
     read_revocation_list,
     read_time,
 )
 from lockserver.protocol.envelope import open_command, open_report
 from lockserver.protocol.errors import RemoteError
+from lockserver.protocol.firmware import read_firmware
 from lockserver.protocol.framing import Reassembler
 from lockserver.protocol.parcels import PARCEL, _nonce
 from lockserver.protocol.request import read_request
 from lockserver.protocol.sealed import Box, box_info, seal, unseal
 from lockserver.protocol.wish import read_wish
 from tests.vectors import build_envelopes
+from tests.vectors.build_carriers import FIRMWARE
 from tests.vectors.build_enrolment import CLAIM_CODE, NONCE, SERIAL
 from tests.vectors.build_handshake import ANSWER
 from tests.vectors.cast import (
@@ -106,6 +109,14 @@ def parse_topic(data: bytes) -> object:
     return topics.parse_topic(data.decode("utf-8", "surrogateescape"))
 
 
+def parse_gateway_topic(data: bytes) -> object:
+    return topics.parse_gateway_topic(data.decode("utf-8", "surrogateescape"))
+
+
+def parse_enrol_topic(data: bytes) -> object:
+    return topics.parse_enrol_topic(data.decode("utf-8", "surrogateescape"))
+
+
 def lock_opens_command(data: bytes) -> object:
     return open_command(data, LOCK_ID, LOCK_ECDH.private, COMMANDERS)
 
@@ -144,6 +155,12 @@ OPEN_DOORS: dict[str, Decoder] = {
     "report": server_opens_report,
     "framing": lambda d: Reassembler().push(d),
     "topic": parse_topic,
+    "gateway's topic": parse_gateway_topic,
+    "enrolment's topic": parse_enrol_topic,
+    "release": lambda d: read_release(d, ISSUERS),
+    "firmware": lambda d: read_firmware(d, FIRMWARE.public),
+    "frame for a gateway": gateway.decode_down,
+    "frame of a gateway": gateway.decode_up,
 }
 """Anybody may send these bytes."""
 
@@ -218,6 +235,8 @@ INNER_DOORS: dict[str, Decoder] = {
     "time": _signed(read_time, Kind.TIME, ISSUER, ISSUERS),
     "access state": _signed(read_access_state, Kind.STATE, ISSUER, ISSUERS),
     "key set": _signed(read_key_set, Kind.KEYS, ROOT, ROOT.public),
+    "release": _signed(read_release, Kind.RELEASE, ISSUER, ISSUERS),
+    "firmware": _signed(read_firmware, Kind.FW, FIRMWARE, FIRMWARE.public),
     "wish": _signed(read_wish, Kind.WISH, HOLDER, HOLDER.public),
     "request": _signed(read_request, Kind.REQ, HOLDER, HOLDER.public),
     "offer": _signed(enrolment.read_offer, Kind.OFFER, FACTORY, FACTORY.public),
@@ -271,7 +290,16 @@ def _payloads() -> list[bytes]:
 
 _WHOLE = {
     data
-    for name in ("documents", "enrolment", "envelopes", "handshake", "sealed", "framing")
+    for name in (
+        "documents",
+        "enrolment",
+        "envelopes",
+        "handshake",
+        "sealed",
+        "framing",
+        "firmware",
+        "gateway",
+    )
     for data in _hex_in(json.loads((FOLDER / f"{name}.json").read_text(encoding="ascii")))
 }
 GOLDEN = sorted(_WHOLE | {data[head:] for data in _WHOLE for head in (1, 2) if data[0] < 0x20})
