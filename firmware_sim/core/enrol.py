@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
+    owner: bytes
     nonce: bytes
     signing: ec.EllipticCurvePrivateKey
     ecdh: ec.EllipticCurvePrivateKey
@@ -78,16 +79,24 @@ class Enrolment:
                 self._advertise()
 
     def offer(self, e1: bytes) -> bytes:
-        """E2 for an E1. RemoteError: NO_BUTTON, WRONG_STATE, BAD_POINT ..."""
+        """E2 for an E1, the same for the same owner: a broker may deliver his E1 twice.
+
+        RemoteError: NO_BUTTON, WRONG_STATE, BAD_POINT ...
+        """
         owner = read_e1(e1)
         core = self._core
         if core.held is not None:
             raise RemoteError(Denial.WRONG_STATE, "already enrolled")
         if not self.claimable:
             raise RemoteError(Denial.NO_BUTTON, "the button was not pressed")
-        self._offer = _Offer(
-            core.random(ENROL_NONCE), private_key(core.random), private_key(core.random), core.at.mono
-        )
+        if self._offer is None or self._offer.owner != owner:
+            self._offer = _Offer(
+                owner,
+                core.random(ENROL_NONCE),
+                private_key(core.random),
+                private_key(core.random),
+                core.at.mono,
+            )
         offer = EnrolOffer(
             serial=core.factory.serial,
             certificate=core.factory.certificate,

@@ -57,6 +57,8 @@ class MqttLink:
         self._address = address
         self._feed = feed
         self._login: Login | None = None
+        self._as: Login | None = None
+        """As whom the connection that stands was made."""
         self._client: paho.Client | None = None
         self._runner: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -78,16 +80,15 @@ class MqttLink:
     def login(self, login: Login | None) -> None:
         """Connect as this from now on, or stay away. What was said before is sent first."""
         self._login = login
-        self._drop()
-        self._ended = True
-        self._changed.set()
+        # not now: we may stand in a callback of paho's, and it waits for itself
+        asyncio.get_running_loop().call_soon(self._leave)
         if login is not None and (self._runner is None or self._runner.done()):
             self._runner = asyncio.get_running_loop().create_task(self._run())
 
     def publish(self, data: bytes) -> None:
         """Send a report, or lose it: the journal is what lasts."""
-        if self._client is not None and self._up and self._login is not None:
-            self._client.publish(self._login.up, data, qos=0, retain=False)
+        if self._client is not None and self._up and self._as is not None:
+            self._client.publish(self._as.up, data, qos=0, retain=False)
             self._client.loop_write()
 
     def cut_network(self) -> None:
@@ -128,7 +129,8 @@ class MqttLink:
         """Connect and stay until the connection ends. Whether it ever stood."""
         if self._login is None:
             return False
-        client = self._client = self._make(self._login)
+        self._as = self._login
+        client = self._client = self._make(self._as)
         loop = asyncio.get_running_loop()
         was_up = False
         try:
@@ -198,13 +200,13 @@ class MqttLink:
         return client
 
     def _on_connect(self, client: paho.Client, _u: object, _f: object, reason: Any, _p: object) -> None:
-        if client is not self._client or self._login is None:
+        if client is not self._client or self._as is None:
             client.disconnect()  # the plug was pulled while this one was still connecting
             return
         if reason.is_failure:
             self._end(client)
         else:
-            client.subscribe(self._login.down, qos=0)
+            client.subscribe(self._as.down, qos=0)
 
     def _on_subscribe(
         self, client: paho.Client, _u: object, _mid: int, reasons: list[Any], _p: object
@@ -236,6 +238,13 @@ class MqttLink:
         self._drop()
         self._ended = True
         self._changed.set()
+
+    def _leave(self) -> None:
+        """End what stands, in good order; the runner goes on as whoever we are now."""
+        if self._as is not self._login:
+            self._drop()
+            self._ended = True
+            self._changed.set()
 
     def _drop(self) -> None:
         """Say goodbye if the line still stands, and close it; paho closes once it has written."""
