@@ -22,6 +22,8 @@ from bench.report import Figure, table
 FIGURES = (
     "unlock_remote",
     "unlock_ble",
+    "command_verify",
+    "pin_search",
     "tap_to_receipt",
     "journal_ingest",
     "fleet",
