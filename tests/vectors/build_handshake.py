@@ -3,14 +3,15 @@
 from lockserver.protocol.access import Operation
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.carried import DocumentKind, SignedDocument
+from lockserver.protocol.claims import Claims
 from lockserver.protocol.credential import issue_credential
 from lockserver.protocol.curve import aead_open, key_and_iv
-from lockserver.protocol.documents import sign_key_set, sign_revocation_list
+from lockserver.protocol.documents import sign_access_state, sign_key_set, sign_release, sign_revocation_list
 from lockserver.protocol.errors import AirCode
 from lockserver.protocol.handshake import Answer
 from lockserver.protocol.journal import Head
 from lockserver.protocol.parcels import Parcel, ParcelKind
-from tests.vectors.build_documents import REVOCATION
+from tests.vectors.build_documents import GATEWAY, RELEASE, REVOCATION, STATE_FINGERS
 from tests.vectors.cast import (
     HOLDER,
     INFO,
@@ -37,22 +38,33 @@ DOCUMENTS = [
     SignedDocument(DocumentKind.REVOCATION, sign_revocation_list(REVOCATION, NEXT_ISSUER.signer)),
 ]
 
+NEWS = [
+    SignedDocument(DocumentKind.RELEASE, sign_release(RELEASE, ISSUER.signer)),
+    SignedDocument(DocumentKind.STATE, sign_access_state(STATE_FINGERS, ISSUER.signer)),
+]
+
 
 def _keys(prk: bytes, number: int, transcript: bytes) -> dict[str, str]:
     secret, iv = key_and_iv(prk, b"LK1 %d\0" % number, transcript)
     return {"th": transcript.hex(), "key": secret.hex(), "iv": iv.hex()}
 
 
-def exchange(name: str, documents: list[SignedDocument], issuer_signs: bool) -> dict[str, object]:
+def exchange(
+    name: str,
+    documents: list[SignedDocument],
+    issuer_signs: bool,
+    operation: Operation = Operation.UNLOCK,
+    held: Claims | None = None,
+) -> dict[str, object]:
     """One exchange that ends well."""
     phone, lock = phone_side(), lock_side()
     signer = ISSUER.signer if issuer_signs else NEXT_ISSUER.signer
-    credential = issue_credential(claims(), signer)
+    credential = issue_credential(held or claims(), signer)
     m1 = phone.hello()
     m2 = lock.greet(m1)
     phone.receive_m2(m2)
     prk, th3 = phone._prk, phone._th
-    m3 = phone.request(credential, Operation.UNLOCK, HOLDER.signer, documents)
+    m3 = phone.request(credential, operation, HOLDER.signer, documents)
     th4 = phone._th
     lock.receive(m3, TRUST)
     m4 = lock.answer(ANSWER)
@@ -66,7 +78,7 @@ def exchange(name: str, documents: list[SignedDocument], issuer_signs: bool) -> 
         "name": name,
         "credential": credential.hex(),
         "documents": [[int(d.kind), d.raw.hex()] for d in documents],
-        "operation": int(Operation.UNLOCK),
+        "operation": int(operation),
         "m1": m1.hex(),
         "m2": m2.hex(),
         "m3": m3.hex(),
@@ -123,7 +135,7 @@ def _refused_m2() -> list[dict[str, str]]:
 
 
 def handshake_vectors() -> object:
-    """Two exchanges and the refusals of M1 (by a lock) and M2 (by the phone of the first exchange)."""
+    """Four exchanges and the refusals of M1 (by a lock) and M2 (by the phone of the first exchange)."""
     return {
         "phone_ephemeral_scalar": scalar(key("phone ephemeral")).hex(),
         "lock_ephemeral_scalar": scalar(key("lock ephemeral")).hex(),
@@ -151,6 +163,10 @@ def handshake_vectors() -> object:
         "exchanges": [
             exchange("bare", [], issuer_signs=True),
             exchange("with a rotated key set and a list", DOCUMENTS, issuer_signs=False),
+            exchange(
+                "a capture, with a release and a state", NEWS, issuer_signs=True, operation=Operation.CAPTURE
+            ),
+            exchange("a gateway carries", [], issuer_signs=True, operation=Operation.CARRY, held=GATEWAY),
         ],
         "refused_m1": _refused_m1(),
         "refused_m2": _refused_m2(),
