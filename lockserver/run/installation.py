@@ -210,10 +210,16 @@ class Installation:
         return await self.start_program("locks", tuple(arguments))
 
     async def start_roles(self, roles: Iterable[Role] = SERVING) -> None:
-        """Start these roles, each a process; side by side, since each waits for its own ready word."""
-        async with asyncio.TaskGroup() as group:
-            for role in roles:
-                group.create_task(self.start_role(role))
+        """Start these roles, each a process; side by side, since each waits for its own ready word.
+
+        Raises ProgramError, the first of them.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                for role in roles:
+                    group.create_task(self.start_role(role))
+        except ExceptionGroup as faults:  # one line for a person, not a tree of them
+            raise faults.exceptions[0] from None
 
     async def start_role(self, role: Role) -> None:
         """Start one role. Raises ProgramError."""

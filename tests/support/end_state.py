@@ -177,7 +177,43 @@ async def _doors(
         work, tables.VerdictRow, id=fresh(), case_id=case, holder_id=made.tenant, phone_id=phone_id,
         outcome="approved", route="staff", reasons=[],
     )  # fmt: skip
+    await _let_in(work, made, door_id, tenancy_id, phone_id, issuer)
     return phone_id
+
+
+async def _let_in(
+    work: PostgresUnitOfWork, made: EndState, door_id: UUID, tenancy_id: UUID, by: UUID, issuer: EcdsaSigner
+) -> None:
+    """The owner was let in for an hour, and his key says so."""
+    house = await work.houses.one((await work.doors.one(door_id)).house_id)
+    owner, phone = await work.holders.one(house.owner_holder_id), signer()
+    phone_id, grant_id, wish_id, cti = fresh(), fresh(), fresh(), fresh()
+    until = START + timedelta(hours=1)
+    await _put(
+        work, tables.PhoneRow, id=phone_id, holder_id=owner.id, sign_pub=phone.public, ecdh_pub=phone.public,
+        state="active", proved_by="button",
+    )  # fmt: skip
+    await _put(
+        work, tables.GrantRow, id=grant_id, holder_id=owner.id, door_id=door_id, class_="owner",
+        capabilities=int(Capability.UNLOCK), lower=START, upper=None, state="active",
+    )  # fmt: skip
+    await _put(
+        work, tables.WishRow, id=wish_id, holder_id=made.tenant, phone_id=by, operation="consent_entry",
+        target=made.lock, not_after=until, raw=b"kept as it was signed",
+    )  # fmt: skip
+    await _put(
+        work, tables.EntryRow, id=fresh(), lock_id=made.lock, door_id=door_id, tenancy_id=tenancy_id,
+        kind="consent", class_="owner", given_by=made.tenant, wish_id=wish_id, lower=START, upper=until,
+    )  # fmt: skip
+    claims = Claims(
+        cti=cti.bytes, subject=owner.subject, lock_id=made.lock.bytes, holder_public=phone.public,
+        nbf=whole_seconds(START), exp=whole_seconds(until), iat=whole_seconds(START),
+        capabilities=Capability.UNLOCK | Capability.ENTRY, holder_class=HolderClass.OWNER,
+    )  # fmt: skip
+    await _put(
+        work, tables.CredentialRow, id=cti, grant_id=grant_id, phone_id=phone_id, lock_id=made.lock,
+        not_before=START, expires_at=until, issued_at=START, raw=issue_credential(claims, issuer),
+    )  # fmt: skip
 
 
 def result_evidence(made: EndState, command_id: UUID, journal_number: int = 2) -> bytes:

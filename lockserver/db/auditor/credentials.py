@@ -1,12 +1,17 @@
-"""L-05, L-38: credentials against the grants, phones and verdicts that they were cut from."""
+"""L-05, L-38, L-52: credentials against the grants, phones and verdicts that they were cut from."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from lockserver.db.auditor.finding import Evidence, Finding, Findings, Row
 from lockserver.domain.times import whole_seconds
+from lockserver.protocol.claims import Capability
 from lockserver.protocol.credential import read_credential
 from lockserver.protocol.curve import keys_by_id
 from lockserver.protocol.errors import RemoteError
+
+_UNLET: Final = "enters an occupied room, and no consent or emergency says so"
 
 
 def check_credentials(evidence: Evidence) -> Findings:
@@ -17,14 +22,20 @@ def check_credentials(evidence: Evidence) -> Findings:
         """
         SELECT c.id, c.lock_id, c.raw, c.not_before, c.expires_at, c.epoch, g.class, g.capabilities,
             g.lower, g.upper, g.epoch AS grant_epoch, g.holder_id, g.door_id, l.door_id AS lock_door,
-            p.sign_pub, p.holder_id AS phone_of, h.subject
+            p.sign_pub, p.holder_id AS phone_of, h.subject, EXISTS (
+                SELECT 1 FROM entries e WHERE e.lock_id = c.lock_id AND e.class IN (g.class, 'both')
+                    AND COALESCE(e.holder_id, g.holder_id) = g.holder_id AND c.expires_at <= e.upper
+                    AND date_trunc('second', e.lower) <= c.issued_at
+                    AND c.issued_at <= COALESCE(e.ended_at, e.upper)) AS let_in
         FROM credentials c JOIN grants g ON g.id = c.grant_id JOIN phones p ON p.id = c.phone_id
         JOIN locks l ON l.id = c.lock_id JOIN holders h ON h.id = g.holder_id
         """
     ):
-        fault = _fault(row, keys)
+        law, fault = "L-05", _fault(row, keys)
+        if fault == _UNLET:
+            law = "L-52"
         if fault is not None:
-            yield Finding("L-05", f"credential {row['id']}", fault)
+            yield Finding(law, f"credential {row['id']}", fault)
 
 
 def _fault(row: Row, keys: dict[bytes, bytes]) -> str | None:
@@ -43,7 +54,12 @@ def _fault(row: Row, keys: dict[bytes, bytes]) -> str | None:
     upper = row["upper"]
     if claims.nbf < whole_seconds(row["lower"]) or (upper is not None and claims.exp > whole_seconds(upper)):
         return "reaches outside its grant's window"
-    if int(claims.capabilities) & ~row["capabilities"] or claims.holder_class.name.lower() != row["class"]:
+    conveyed = claims.capabilities
+    if Capability.ENTRY in conveyed:  # no grant conveys it: only who lives there, or an emergency
+        if not row["let_in"]:
+            return _UNLET
+        conveyed &= ~Capability.ENTRY
+    if int(conveyed) & ~row["capabilities"] or claims.holder_class.name.lower() != row["class"]:
         return "conveys more than its grant"
     if claims.epoch != row["grant_epoch"]:
         return "has another epoch than its grant"

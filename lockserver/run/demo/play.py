@@ -20,6 +20,7 @@ from lockserver.run.demo.file_registrations import file_registrations
 from lockserver.run.demo.move_out import move_out
 from lockserver.run.demo.open_offline import open_offline
 from lockserver.run.demo.register_tenants import register_tenants
+from lockserver.run.demo.share_keys import share_keys
 from lockserver.run.demo.sign_leases import sign_leases
 from lockserver.run.demo.stage import Stage
 from lockserver.run.demo.story import open_story
@@ -69,6 +70,7 @@ CHAPTERS = (
     file_registrations,
     open_offline,
     unlock_from_afar,
+    share_keys,
     move_out,
     examine,
 )

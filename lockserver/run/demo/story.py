@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from lockserver.run.demo.stage import Stage
     from lockserver.run.demo.world import BoxedLock, World
 
-ROLES = ("landlord", "tenant_a", "tenant_b", "tenant_c", "staff")
+ROLES = ("landlord", "tenant_a", "tenant_b", "tenant_c", "staff", "guest")
 LEASE_DAYS = 365
+CONVERGE_S = 20
+POLL_S = 0.2
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class Story:
     boxes: dict[str, BoxedLock] = field(default_factory=dict)
     leases: dict[str, dict[str, Any]] = field(default_factory=dict)
     registrations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grants: dict[str, str] = field(default_factory=dict)
 
     @property
     def landlord(self) -> Player:
@@ -64,6 +68,12 @@ class Story:
     async def seen(self, door: str) -> dict[str, Any]:
         """What somebody who stands at a door, and may look inside the lock, sees."""
         return await self.world.lock(self.boxes[door].serial)
+
+    async def landed(self, door: str) -> None:
+        """Wait until a lock has reported that it holds every document of today. Raises TimeoutError."""
+        async with asyncio.timeout(CONVERGE_S):
+            while (await self.landlord.app.get(f"/locks/{self.locks[door]}"))["documents_pending"]:  # noqa: ASYNC110 - the server's state
+                await asyncio.sleep(POLL_S)
 
     async def close(self) -> None:
         """Put all phones away."""
