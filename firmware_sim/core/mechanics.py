@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: gauge that trembles at one bound would fill the journal.
 LOW: Final = (20, 30)
 
+FULL: Final = 100
 #: Milliseconds between entries of a case or a leaf that was forced: 144 a day, of 640 places.
 QUIET_MS: Final = 600_000
 
@@ -89,6 +90,8 @@ class Mechanics:
     def battery(self, percent: int | None) -> None:
         """The gauge was read. What it says is repeated, with its age; whether it is true it cannot know."""
         core = self._core
+        if percent is not None and not 0 <= percent <= FULL:
+            percent = None  # a broken gauge: unknown is a value, nonsense is none
         core.battery = percent
         core.battery_at = None if percent is None else core.at.mono
         if percent is None:
