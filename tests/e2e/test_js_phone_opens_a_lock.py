@@ -198,7 +198,7 @@ def test_a_time_statement_brought_by_the_js_phone_sets_a_lost_clock(hallway: Hal
 
 
 def test_parcels_between_the_js_phone_and_the_lock(hallway: Hallway) -> None:
-    hallway.give_key(capabilities=Capability.UNLOCK | Capability.CARRY)
+    hallway.give_key(capabilities=Capability.UNLOCK)
     hallway.approach()
     assert hallway.ask("sync")["code"] == "granted"
     sealed = hallway.site.say_hello(hallway.enrolled)
