@@ -62,7 +62,7 @@ async def try_other_ways(world: Bridging) -> None:
 def _wire(one: Dispatched) -> WireCommand:
     return WireCommand(
         command_id=one.command_id.bytes,
-        kind=CommandKind.UNLOCK,
+        kind=CommandKind[one.kind.upper()],
         body=ActBody(one.wish, one.credential),
         counter=one.counter,
         not_after=whole_seconds(one.not_after),

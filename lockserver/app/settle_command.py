@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.ports.steps import Conclusion
-from lockserver.domain.command import Command, CommandState
+from lockserver.domain.command import Command, CommandKind, CommandState
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.lock import JournalLine
 from lockserver.domain.times import whole_seconds
@@ -16,6 +17,13 @@ from lockserver.protocol.reports import Hello, Outcome, Result
 
 JOURNAL_SLACK_S = 5
 """Seconds by which a journal entry's clock may stand outside the command's life and still be its own."""
+
+MOVES: Final[dict[CommandKind, What]] = {
+    "unlock": What.UNLOCKED,
+    "lock": What.LOCKED,
+    "hold_open": What.HELD_OPEN,
+}
+"""What a lock writes down of a command that it carried out."""
 
 RIVAL_LOOKBACK = timedelta(minutes=2)
 """More than slack and any clock's uncertainty: how far before an entry its command's deadline may lie."""
@@ -77,7 +85,7 @@ async def settle_by_hello(
 
 def proves_an_act(line: JournalLine) -> bool:
     """Tell whether an entry may be the lock's word about a command."""
-    return line.how == How.REMOTE and line.what in (What.UNLOCKED, What.DENIED)
+    return line.how == How.REMOTE and (line.what in MOVES.values() or line.what == What.DENIED)
 
 
 async def settle_by_journal(
@@ -107,7 +115,7 @@ async def settle_by_journal(
             continue
         (command,) = fitting
         waiting.remove(command)
-        if line.what == What.UNLOCKED:
+        if line.what != What.DENIED:
             settled.append(await _settle(work, command, "done", now, None, evidence))
         elif line.denial is not None:
             code = Denial(line.denial).word
@@ -131,7 +139,7 @@ def _fits(command: Command, line: JournalLine) -> bool:
         return False
     if line.subject != command.credential_id.bytes:
         return False
-    if line.at is None or command.sent_at is None:
+    if line.at is None or command.sent_at is None or line.what not in (MOVES[command.kind], What.DENIED):
         return False
     at = whole_seconds(line.at)
     slack = JOURNAL_SLACK_S + (line.uncertainty or 0)
@@ -140,7 +148,7 @@ def _fits(command: Command, line: JournalLine) -> bool:
 
 def _accounts_for(ended: Command, line: JournalLine) -> bool:
     """Tell whether the entry may be what this command, which has ended, left behind."""
-    return ended.state == ("done" if line.what == What.UNLOCKED else "refused") and _fits(ended, line)
+    return ended.state == ("refused" if line.what == What.DENIED else "done") and _fits(ended, line)
 
 
 async def _settle(

@@ -1,4 +1,4 @@
-"""Ask a lock, through the broker, to open for a holder who wishes it, now.
+"""Ask a lock, through the broker, to open for a holder who wishes it, now; or to lock, or to stay open.
 
 A session alone asks for nothing: the wish is signed by the holder's own phone, names this lock and
 dies within 20 s. One statement shows what the decision needs; another, a transaction of its own, spends
@@ -8,11 +8,12 @@ the wish, takes the lock's next counter and writes command, audit and answer; th
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from lockserver.app.ports import Answer, Claim, Clock, Transactions, UnitOfWork, Watch
 from lockserver.app.ports.steps import Knock, Standing
-from lockserver.domain.command import GRACE, MAX_LIFE, Command
+from lockserver.domain.command import GRACE, MAX_LIFE, Command, CommandKind
 from lockserver.domain.errors import (
     DomainError,
     GrantMissingError,
@@ -24,6 +25,7 @@ from lockserver.domain.errors import (
     WishInvalidError,
 )
 from lockserver.domain.grant import Capability
+from lockserver.domain.grant_errors import EntryMissingError
 from lockserver.domain.lock import SpentWish
 from lockserver.domain.times import from_seconds
 from lockserver.protocol.cose import peek_kid
@@ -46,9 +48,17 @@ class CredentialMissingError(DomainError):
     code = "credential_missing"
 
 
+NEEDS: Final[dict[CommandKind, Capability]] = {
+    "unlock": Capability.UNLOCK,
+    "lock": Capability.LOCK,
+    "hold_open": Capability.HOLD_OPEN,
+}
+"""What a grant must convey for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A holder asks, in a session, that a lock opens; `claim` is his request under its key.
+    """A holder asks, in a session, that a lock opens (or locks, or stays open); `claim` is his request under its key.
 
     `command_id` is made beforehand, so that the command's end can be watched for before it begins.
     """
@@ -59,6 +69,7 @@ class Asked:
     lock_id: UUID
     wish: bytes
     claim: Claim
+    kind: CommandKind = "unlock"
 
 
 async def unlock_remotely(
@@ -69,10 +80,10 @@ async def unlock_remotely(
     None: it was written, now. Two statements: what the decision needs, and all that it writes. The second
     looks once more whether session, grant, phone and key still stand.
 
-    Raises NotFoundError (no such lock, or none of the caller's), GrantMissingError,
-    LockMissingError, CredentialMissingError, WishInvalidError, WishExpiredError, WishUsedError,
-    PhoneUnknownError, IdempotencyMismatchError, IdempotencyRunningError; SessionInvalidError where
-    it ended meanwhile.
+    Raises NotFoundError (no such lock, or none of the caller's), GrantMissingError, LockMissingError,
+    EntryMissingError (somebody lives there, L-52), CredentialMissingError, WishInvalidError,
+    WishExpiredError, WishUsedError, PhoneUnknownError, IdempotencyMismatchError,
+    IdempotencyRunningError; SessionInvalidError where it ended meanwhile.
     """
     async with transactions.steps() as steps:
         for _ in range(LOOKS):
@@ -101,13 +112,15 @@ def _decide(asked: Asked, knock: Knock, standing: Standing | None) -> tuple[Comm
         raise WishInvalidError
     if standing is None:
         raise NotFoundError
-    if not standing.capabilities & Capability.UNLOCK:
+    if not standing.capabilities & NEEDS[asked.kind]:
         raise GrantMissingError
     if standing.lock_state != "active":
         raise LockMissingError
-    spent = _judge_wish(standing, asked.holder_id, asked.lock_id, asked.wish, knock.at)
+    spent = _judge_wish(standing, asked, knock.at)
     if standing.credential_id is None:
         raise CredentialMissingError
+    if asked.kind != "lock" and standing.occupied and not standing.enters:
+        raise EntryMissingError  # the lock would refuse it too
     command = Command(
         id=asked.command_id,
         lock_id=asked.lock_id,
@@ -115,7 +128,7 @@ def _decide(asked: Asked, knock: Knock, standing: Standing | None) -> tuple[Comm
         grant_id=standing.grant_id,
         credential_id=standing.credential_id,
         wish_id=spent.id,
-        kind="unlock",
+        kind=asked.kind,
         counter=0,  # the lock's next, when it is written
         state="queued",
         not_after=spent.not_after,
@@ -123,8 +136,8 @@ def _decide(asked: Asked, knock: Knock, standing: Standing | None) -> tuple[Comm
     return command, spent
 
 
-def _judge_wish(standing: Standing, holder_id: UUID, lock_id: UUID, raw: bytes, now: datetime) -> SpentWish:
-    """Verify the wish under the phone's key: for this lock, to open, now.
+def _judge_wish(standing: Standing, asked: Asked, now: datetime) -> SpentWish:
+    """Verify the wish under the phone's key: for this lock, for this, now.
 
     Raises WishInvalidError, WishExpiredError, PhoneUnknownError.
     """
@@ -133,10 +146,10 @@ def _judge_wish(standing: Standing, holder_id: UUID, lock_id: UUID, raw: bytes, 
     if standing.phone_state != "active":
         raise PhoneUnknownError
     try:
-        wish = read_wish(raw, standing.sign_pub)
+        wish = read_wish(asked.wish, standing.sign_pub)
     except RemoteError:
         raise WishInvalidError from None
-    if wish.operation is not WishOperation.UNLOCK or wish.target_id != lock_id.bytes:
+    if wish.operation is not WishOperation[asked.kind.upper()] or wish.target_id != asked.lock_id.bytes:
         raise WishInvalidError
     not_after = from_seconds(wish.not_after)
     if now >= not_after:
@@ -145,12 +158,12 @@ def _judge_wish(standing: Standing, holder_id: UUID, lock_id: UUID, raw: bytes, 
         raise WishInvalidError("an unlock is wished for now, not for later")
     return SpentWish(
         id=UUID(bytes=wish.wish_id),
-        holder_id=holder_id,
+        holder_id=asked.holder_id,
         phone_id=standing.phone_id,
-        operation="unlock",
-        target=lock_id,
+        operation=asked.kind,
+        target=asked.lock_id,
         not_after=not_after,
-        raw=raw,
+        raw=asked.wish,
     )
 
 

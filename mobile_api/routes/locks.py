@@ -8,14 +8,14 @@ from lockserver.app.keep_house import own_door
 from lockserver.app.ports import Answer
 from lockserver.app.read_lock import Known, Shown, know_lock, read_journal
 from lockserver.app.unlock_remotely import Asked, unlock_remotely
-from lockserver.domain.command import Command
+from lockserver.domain.command import Command, CommandKind
 from lockserver.domain.errors import ClaimRefusedError, NotFoundError
 from lockserver.domain.ids import new_id
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
 from mobile_api.auth.session import Caller
 from mobile_api.deps import Server
-from mobile_api.idempotency import Done, Idempotent
+from mobile_api.idempotency import Done, Idempotent, Once
 from mobile_api.routes.commands import command_out, waited
 from mobile_api.schemas.locks import (
     ClaimIn,
@@ -138,9 +138,42 @@ async def unlock(
 
     A session alone opens nothing: the wish is signed by the holder's phone for this lock, now.
     """
+    return await _ask(services, caller, once, lock_id, body.wish, "unlock")
+
+
+@router.post(
+    "/{lock_id}/lock",
+    response_model=CommandOut,
+    responses={202: {"model": CommandOut, "description": "Not settled yet: see Location."}},
+    summary="Lock now, by your phone's own signature",
+)
+async def lock_now(
+    lock_id: UUID, body: UnlockIn, caller: Caller, services: Server, once: Idempotent
+) -> Response:
+    """As `unlock`; the wish is for operation 2."""
+    return await _ask(services, caller, once, lock_id, body.wish, "lock")
+
+
+@router.post(
+    "/{lock_id}/hold-open",
+    response_model=CommandOut,
+    responses={202: {"model": CommandOut, "description": "Not settled yet: see Location."}},
+    summary="Hold open from now on, by your phone's own signature",
+)
+async def hold_open(
+    lock_id: UUID, body: UnlockIn, caller: Caller, services: Server, once: Idempotent
+) -> Response:
+    """As `unlock`; the wish is for operation 3. It ends by locking."""
+    return await _ask(services, caller, once, lock_id, body.wish, "hold_open")
+
+
+async def _ask(
+    services: Server, caller: Caller, once: Once, lock_id: UUID, wish: bytes, kind: CommandKind
+) -> Response:
+    """Have the lock act, and wait for its word."""
     command_id = new_id(services.clock, services.random)
     actor = caller.actor
-    asked = Asked(command_id, caller.id, caller.holder_id, lock_id, body.wish, once.claim(actor))
+    asked = Asked(command_id, caller.id, caller.holder_id, lock_id, wish, once.claim(actor), kind)
 
     def answer(command: Command) -> Answer:
         location = {"Location": f"/v1/commands/{command.id}"}

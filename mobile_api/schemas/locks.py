@@ -72,7 +72,7 @@ class EntryOut(Out):
 
     what: str
     how: str
-    whose: Literal["mine", "owner", "staff", "lock", "former"]
+    whose: Literal["mine", "owner", "staff", "guest", "lock", "former"]
     at: Instant | None
     uncertainty_s: int | None
     denial: str | None
@@ -88,7 +88,7 @@ class JournalOut(Out):
 
 
 class UnlockIn(In):
-    """The holder's own signature: LK1-WISH, operation unlock, at most 20 s from now."""
+    """The holder's own signature: LK1-WISH, operation unlock, lock or hold open, at most 20 s from now."""
 
     model_config = example(wish=octets(160))
 
@@ -100,7 +100,7 @@ class CommandOut(Out):
 
     id: UUID
     lock_id: UUID
-    kind: Literal["unlock"]
+    kind: Literal["unlock", "lock", "hold_open"]
     state: Literal["queued", "sent", "done", "refused", "expired", "unknown"]
     code: str | None
     fault: Fault | None

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from lockserver.app.ports.rows import Answer
 from lockserver.domain.account import Holder, PhoneState, Session
-from lockserver.domain.command import Command, CommandState
+from lockserver.domain.command import Command, CommandKind, CommandState
 from lockserver.domain.errors import IdempotencyMismatchError, IdempotencyRunningError
+from lockserver.domain.grant import GrantClass
 from lockserver.domain.lock import JournalLine, LockState, LockStatus, SpentWish
 
 
@@ -62,8 +63,9 @@ class Knock:
 class Standing:
     """How a holder stands to a lock at one instant.
 
-    `capabilities`: the widest of his living grants there, `grant_id`: that grant. The phone is the one
-    that signed, None where none of his did; `credential_id` is its newest living key for the lock.
+    `capabilities`, `class_`: of the widest of his living grants there, `grant_id`: that grant. The phone is
+    the one that signed, None where none of his did; `credential_id` is its newest living key for the lock,
+    `enters`: whether that conveys `entry`. `occupied`: a tenancy lives behind the lock's door.
     """
 
     lock_state: LockState
@@ -73,6 +75,9 @@ class Standing:
     sign_pub: bytes | None
     phone_state: PhoneState | None
     credential_id: UUID | None
+    class_: GrantClass
+    occupied: bool
+    enters: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Dispatched:
     not_after: datetime
     wish: bytes
     credential: bytes
+    kind: CommandKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from lockserver.protocol.journal import How, What
 from lockserver.protocol.reports import Hello, JournalBatch, Outcome, Report, Result
 from lockserver.protocol.wish import WishOperation, read_wish
 
+MOVES = {"unlock": What.UNLOCKED, "lock": What.LOCKED, "hold_open": What.HELD_OPEN}
+"""What a lock writes down of each kind of command that it carried out."""
 SLACK_S = 5
 """Seconds by which the server's own `sent_at` may lag behind the lock's clock."""
 
@@ -74,7 +76,7 @@ def _evidence_fault(row: Row) -> str | None:
         )
         return None if proves else "does not prove that it was never carried out"
     if isinstance(report, JournalBatch):
-        wanted = What.UNLOCKED if row["state"] == "done" else What.DENIED
+        wanted = MOVES[row["kind"]] if row["state"] == "done" else What.DENIED
         credential = row["credential_id"]
         named = any(
             entry.how is How.REMOTE
@@ -99,9 +101,9 @@ def check_movements(evidence: Evidence) -> Findings:
     """Each remote opening in a journal belongs to one command, once, and in time (L-15, L-16)."""
     locks: dict[UUID, _Lock] = {}
     for row in evidence.rows(
-        "SELECT lock_id, number, subject, at, coalesce(uncertainty, 0) AS uncertainty, count FROM journal"
-        " WHERE how = %s AND what = %s ORDER BY lock_id, number",
-        (int(How.REMOTE), int(What.UNLOCKED)),
+        "SELECT lock_id, number, what, subject, at, coalesce(uncertainty, 0) AS uncertainty, count FROM journal"
+        " WHERE how = %s AND what = ANY(%s) ORDER BY lock_id, number",
+        (int(How.REMOTE), [int(what) for what in MOVES.values()]),
     ):
         locks.setdefault(row["lock_id"], _Lock()).openings.append(row)
     for row in evidence.rows(
@@ -158,7 +160,8 @@ def _match_by_time(lock: _Lock, unclaimed: dict[int, Row], waiting: list[Row]) -
 
 def _is_its(command: Row, opening: Row) -> bool:
     credential = command["credential_id"]
-    return credential is not None and opening["subject"] == credential.bytes
+    named = credential is not None and opening["subject"] == credential.bytes
+    return named and opening["what"] == MOVES[command["kind"]]
 
 
 def _in_time(command: Row, opening: Row) -> bool:
@@ -183,7 +186,7 @@ def check_wishes(evidence: Evidence) -> Findings:
     """Each command carries a wish, signed by the acting holder's phone, for this lock, once (L-19)."""
     for row in evidence.rows(
         """
-        SELECT c.id, c.lock_id, c.holder_id, c.not_after, w.id AS wish_id, w.raw, w.not_after AS wish_until,
+        SELECT c.id, c.kind, c.lock_id, c.holder_id, c.not_after, w.id AS wish_id, w.raw, w.not_after AS wish_until,
             w.holder_id AS wisher, p.sign_pub, p.holder_id AS phone_of
         FROM commands c JOIN wishes w ON w.id = c.wish_id JOIN phones p ON p.id = w.phone_id
         """
@@ -202,7 +205,7 @@ def _wish_fault(row: Row) -> str | None:
         return "is somebody else's"
     if wish.wish_id != row["wish_id"].bytes:
         return "has another id"
-    if wish.operation is not WishOperation.UNLOCK or wish.target_id != row["lock_id"].bytes:
+    if wish.operation is not WishOperation[row["kind"].upper()] or wish.target_id != row["lock_id"].bytes:
         return "is for something else"
     if whole_seconds(row["not_after"]) > wish.not_after:
         return "had run out before the command's deadline"

@@ -85,6 +85,7 @@ def check_ended_grants(evidence: Evidence) -> Findings:
         """
         SELECT g.id FROM grants g JOIN tenancies t ON t.id = g.tenancy_id
         WHERE t.state = 'signed' AND g.class = 'tenant' AND g.state <> 'active'
+            AND NOT (g.state = 'frozen' AND g.frozen_by = g.holder_id)
         """
     ):
         yield Finding("L-45", f"grant {row['id']}", "a living tenant's way in was taken")

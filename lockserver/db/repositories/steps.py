@@ -19,6 +19,7 @@ from lockserver.app.ports.steps import Claim, Conclusion, Continued, Dispatched,
 from lockserver.domain.account import Holder, Session
 from lockserver.domain.command import Command
 from lockserver.domain.errors import IdempotencyRunningError, WishUsedError
+from lockserver.domain.grant import Capability
 from lockserver.domain.lock import JournalLine, LockStatus, SpentWish
 from lockserver.protocol.journal import GENESIS
 
@@ -43,15 +44,15 @@ _COMMAND_OF: Final = f"SELECT {', '.join(_COMMAND)} FROM commands WHERE id = %(i
 _STANDING: Final = """
 SELECT i.route, i.body_hash, i.state, i.status, i.headers, i.response,
        s.lock_state, s.grant_id, s.capabilities, s.phone_id, s.sign_pub, s.phone_state,
-       (SELECT c.id FROM credentials c
-         WHERE c.phone_id = s.phone_id AND c.lock_id = %(lock)s AND c.revoked_at IS NULL
-           AND c.not_before <= %(now)s AND c.expires_at > %(now)s
-         ORDER BY c.id DESC LIMIT 1)
+       k.id, s.class, s.occupied, COALESCE(k.enters, false)
   FROM (VALUES (1)) AS one
   LEFT JOIN idempotency i ON i.caller = %(caller)s AND i.key = %(key)s
   LEFT JOIN (
-       SELECT l.state AS lock_state, g.id AS grant_id, g.capabilities,
-              p.id AS phone_id, p.sign_pub, p.state AS phone_state
+       SELECT l.state AS lock_state, g.id AS grant_id, g.capabilities, g.class,
+              p.id AS phone_id, p.sign_pub, p.state AS phone_state,
+              g.class IN ('owner', 'staff') AND EXISTS (
+                  SELECT FROM tenancies t WHERE t.door_id = l.door_id AND t.state = 'signed'
+                     AND t.lower <= %(now)s AND t.upper > %(now)s) AS occupied
          FROM locks l
          JOIN grants g ON g.door_id = l.door_id AND g.holder_id = %(holder)s AND g.state = 'active'
               AND g.lower <= %(now)s AND (g.upper IS NULL OR g.upper > %(now)s)
@@ -59,6 +60,11 @@ SELECT i.route, i.body_hash, i.state, i.status, i.headers, i.response,
               AND substring(sha256(p.sign_pub) FROM 1 FOR 8) = %(kid)s
         WHERE l.id = %(lock)s AND l.state <> 'retired'
         ORDER BY g.capabilities DESC LIMIT 1) AS s ON true
+  LEFT JOIN LATERAL (
+       SELECT c.id, c.capabilities & %(entry)s <> 0 AS enters FROM credentials c
+        WHERE c.phone_id = s.phone_id AND c.lock_id = %(lock)s AND c.revoked_at IS NULL
+          AND c.not_before <= %(now)s AND c.expires_at > %(now)s
+        ORDER BY c.id DESC LIMIT 1) AS k ON true
 """
 
 _PLACE: Final = """
@@ -86,13 +92,13 @@ WITH tried AS MATERIALIZED (
      placed AS (
        INSERT INTO commands (id, lock_id, holder_id, grant_id, credential_id, wish_id, kind, counter,
                              state, not_after)
-       SELECT %(id)s, %(lock)s, %(holder)s, %(grant)s, %(credential)s, wished.id, 'unlock',
+       SELECT %(id)s, %(lock)s, %(holder)s, %(grant)s, %(credential)s, wished.id, %(kind)s,
               counted.command_counter, 'queued', %(until)s
          FROM wished, counted
        RETURNING counter),
      told AS (
        INSERT INTO audit_log (actor, verb, object, detail)
-       SELECT %(caller)s, 'unlock_remotely', %(object)s, %(detail)s FROM placed)
+       SELECT %(caller)s, %(kind)s || '_remotely', %(object)s, %(detail)s FROM placed)
 SELECT tried.held, placed.counter IS NOT NULL,
        CASE WHEN placed.counter IS NOT NULL THEN pg_notify('commands', %(lock_hex)s) END
   FROM tried LEFT JOIN placed ON true
@@ -104,7 +110,7 @@ UPDATE commands SET state = 'sent', sent_at = %(now)s, via = %(via)s, fault = NU
  WHERE commands.id IN (SELECT id FROM commands WHERE lock_id = %(lock)s AND state = 'queued'
                            AND not_after > %(now)s ORDER BY counter LIMIT %(most)s)
    AND commands.state = 'queued' AND wishes.id = commands.wish_id AND credentials.id = commands.credential_id
-RETURNING commands.id, commands.counter, commands.not_after, wishes.raw, credentials.raw
+RETURNING commands.id, commands.counter, commands.not_after, wishes.raw, credentials.raw, commands.kind
 """
 
 _HOLD_UP: Final = """
@@ -192,6 +198,7 @@ class Steps:
             "lock": knock.lock_id,
             "kid": knock.kid,
             "now": knock.at,
+            "entry": int(Capability.ENTRY),
         }
         row = await (await self.connection.execute(_STANDING, values)).fetchone()
         if row is None:  # pragma: no cover - the statement always has one row
@@ -223,6 +230,7 @@ class Steps:
             "session": knock.session_id,
             "now": knock.at,
             "id": command.id,
+            "kind": command.kind,
             "lock": command.lock_id,
             "lock_hex": command.lock_id.hex,
             "holder": command.holder_id,

@@ -17,6 +17,7 @@ from lockserver.app.ports.steps import Claim, Conclusion, Continued, Dispatched,
 from lockserver.domain.account import Holder, Session
 from lockserver.domain.command import Command
 from lockserver.domain.errors import ConflictError, IdempotencyRunningError, WishUsedError
+from lockserver.domain.grant import Capability
 from lockserver.domain.lock import JournalLine, LockStatus, SpentWish
 from lockserver.protocol.journal import GENESIS
 from tests.sim.memory.platform import claims, known_under, tell
@@ -84,12 +85,17 @@ class Steps:
             None,
         )
         keys = [
-            one["id"]
+            one
             for one in ([] if phone is None else work.rows("credentials", phone_id=phone["id"]))
             if one["lock_id"] == knock.lock_id
             and one["revoked_at"] is None
             and one["not_before"] <= knock.at < one["expires_at"]
         ]
+        key = max(keys, key=lambda one: one["id"], default=None)
+        occupied = any(
+            one["lower"] <= knock.at < one["upper"]
+            for one in work.rows("tenancies", door_id=lock["door_id"], state="signed")
+        )
         return Standing(
             lock_state=lock["state"],
             grant_id=widest["id"],
@@ -97,7 +103,10 @@ class Steps:
             phone_id=None if phone is None else phone["id"],
             sign_pub=None if phone is None else phone["sign_pub"],
             phone_state=None if phone is None else phone["state"],
-            credential_id=max(keys, default=None),
+            credential_id=None if key is None else key["id"],
+            class_=widest["class_"],
+            occupied=widest["class_"] in {"owner", "staff"} and occupied,
+            enters=key is not None and bool(key["capabilities"] & Capability.ENTRY),
         )
 
     async def place(
@@ -127,10 +136,10 @@ class Steps:
             )
             if lock is None:
                 return False
-            asked = values(command) | {"kind": "unlock", "state": "queued", "wish_id": wish.id}
+            asked = values(command) | {"state": "queued", "wish_id": wish.id}
             await work.insert("commands", asked | {"counter": lock["command_counter"]})
             detail = {"command": str(command.id)}
-            await tell(work, claim.caller, "unlock_remotely", f"lock:{command.lock_id}", detail)
+            await tell(work, claim.caller, f"{command.kind}_remotely", f"lock:{command.lock_id}", detail)
             work.notify("commands", command.lock_id.hex)
             return True
 
@@ -184,7 +193,9 @@ class Steps:
                 )
                 if row is not None:
                     sent.append(
-                        Dispatched(row["id"], row["counter"], row["not_after"], wish["raw"], key["raw"])
+                        Dispatched(
+                            row["id"], row["counter"], row["not_after"], wish["raw"], key["raw"], row["kind"]
+                        )
                     )
         return sorted(sent, key=lambda one: one.counter)
 
