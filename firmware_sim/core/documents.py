@@ -72,7 +72,8 @@ def _take_time(core: Core, held: Held, statement: TimeStatement, how: How) -> No
     before = held.rtc.now(core.at)
     bound = held.rtc.bound(core.at)
     if bound is not None and round_trip / 1000 > bound:
-        held.rtc.ratchet(core.at, statement.now)
+        if held.rtc.ratchet(core.at, statement.now):
+            core.flash.put(held.record())  # a floor that a power cut takes back is none
         return
     held.rtc.attest(core.at, statement.now, round_trip)
     if before is None or before != held.rtc.now(core.at):

@@ -1,0 +1,38 @@
+"""The same seed, the same history, byte by byte, in any process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.sim.search import live
+
+SEEDS = (3, 11, 26)
+
+
+def digests() -> list[str]:
+    return [live(seed).world.digest() for seed in SEEDS]
+
+
+def test_the_same_seed_gives_the_same_history_byte_by_byte() -> None:
+    assert digests() == digests()
+
+
+def test_another_process_with_another_hash_seed_lives_through_the_same() -> None:
+    code = "from tests.sim.test_replay import digests; print(*digests())"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for seed in ("1", "2")
+    ]
+    assert told == [digests(), digests()]
+
+
+def test_seeds_differ() -> None:
+    assert len(set(digests())) == len(SEEDS)
