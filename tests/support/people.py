@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
-from lockserver.app.ports import Outgoing
-from lockserver.db.tables import OutboxRow, RegistrationRow, table_of
-from lockserver.db.unit_of_work import PostgresTransactions, PostgresUnitOfWork
+from lockserver.app.ports import Outgoing, Transactions, UnitOfWork
+from lockserver.db.tables import OutboxRow, table_of
+from lockserver.db.unit_of_work import PostgresTransactions
 from lockserver.domain.account import Account, Holder
 from lockserver.domain.duties import Duty
 from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door, House
 from lockserver.domain.ids import uuid7
+from lockserver.domain.registration import Registration
 from lockserver.domain.tenancy import Occupant, Tenancy
 from lockserver.domain.times import whole_seconds
 from lockserver.protocol.curve import EcdsaSigner, private_key
@@ -38,7 +39,7 @@ class Place:
     room: Door
 
 
-async def a_holder(work: PostgresUnitOfWork) -> UUID:
+async def a_holder(work: UnitOfWork) -> UUID:
     account = Account(fresh(), os.urandom(32), "138****0000")
     await work.accounts.add(account)
     holder = Holder(fresh(), account.id, os.urandom(16))
@@ -46,7 +47,7 @@ async def a_holder(work: PostgresUnitOfWork) -> UUID:
     return holder.id
 
 
-async def a_place(transactions: PostgresTransactions, capacity: int = 2) -> Place:
+async def a_place(transactions: Transactions, capacity: int = 2) -> Place:
     async with transactions.begin() as work:
         landlord = await a_holder(work)
         house = House(fresh(), landlord, "Lane 7", "ADDR-1", "330106000000")
@@ -104,9 +105,7 @@ def a_duty(tenancy_id: UUID, holder_id: UUID) -> Duty:
     )
 
 
-async def sign(
-    transactions: PostgresTransactions, place: Place, tenancy: Tenancy, people: int = 1
-) -> list[UUID]:
+async def sign(transactions: Transactions, place: Place, tenancy: Tenancy, people: int = 1) -> list[UUID]:
     """Write the tenancy with its occupants, duties and grants, as signing does."""
     holders = []
     async with transactions.begin() as work:
@@ -136,21 +135,16 @@ async def sign(
     return holders
 
 
-async def a_registration(
-    transactions: PostgresTransactions, tenancy: Tenancy, holder: UUID, client_no: str
-) -> UUID:
+async def a_registration(transactions: Transactions, tenancy: Tenancy, holder: UUID, client_no: str) -> UUID:
     """Write the registration that answers the holder's arrival duty, as verify does."""
     registration_id = fresh()
     async with transactions.begin() as work:
         duty = await work.duties.of_occupant(tenancy.id, holder, "arrival")
         assert duty is not None
-        await work.connection.execute(
-            insert(table_of(RegistrationRow)).values(
-                id=registration_id, client_no=client_no, duty_id=duty.id, tenancy_id=tenancy.id,
-                holder_id=holder, number_mask="3301**********0000", number_index=os.urandom(32),
-                version=1, state="submitted", submitted_at=START,
-            )
+        filed = Registration(
+            registration_id, client_no, duty.id, tenancy.id, holder, "3301**********0000", 1, "submitted", START
         )  # fmt: skip
+        await work.filings.file(filed, os.urandom(32))
         await work.duties.save(replace(duty, state="filed"))
     return registration_id
 

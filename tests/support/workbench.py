@@ -21,7 +21,7 @@ from lockserver.app.ports.asking import Channel
 from lockserver.db.connection import Pool, async_url, driver_url
 from lockserver.db.tables import metadata
 from lockserver.db.unit_of_work import PostgresTransactions
-from tests.sim.memory import MemoryStore, MemoryTransactions, interleave
+from tests.sim.memory import MemoryStore, MemoryTransactions, Pause, interleave
 from tests.support.database import Database
 
 Values = dict[str, Any]
@@ -57,6 +57,11 @@ class Workbench(Protocol):
         ...
 
 
+async def give_way(_effect: str) -> None:
+    """Let others go on before every effect."""
+    await Pause()
+
+
 class MemoryBench:
     """The memory."""
 
@@ -64,6 +69,7 @@ class MemoryBench:
 
     def __init__(self, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()
+        self.seed = 0
         self._heard = 0
 
     def transactions(self, role: str = "") -> ports.Transactions:
@@ -84,7 +90,12 @@ class MemoryBench:
         return new
 
     async def together(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-        return list(interleave(random.Random(0).randrange, *coroutines))
+        """In turns, which change at every effect."""
+        before, self.store.boundary = self.store.boundary, give_way
+        try:
+            return list(interleave(random.Random(self.seed).randrange, *coroutines))
+        finally:
+            self.store.boundary = before
 
 
 class PostgresBench:

@@ -294,6 +294,17 @@ class Journals(Rows[JournalLine]):
         """Return the last entries, newest first."""
         return await self.find(order=by("number", newest=True), limit=limit, lock_id=lock_id)
 
+    async def newest_among(self, lock_id: UUID, whats: Sequence[int]) -> JournalLine | None:
+        """Return the last entry that says one of these."""
+        return await self.first(lambda row: row["what"] in whats, by("number", newest=True), lock_id=lock_id)
+
+    async def count_since(self, lock_id: UUID, whats: Sequence[int], since: datetime, most: int) -> int:
+        """Return how many entries that say one of these reached us since then, counting to `most`."""
+        found = await self.find(
+            lambda row: row["what"] in whats and row["received_at"] >= since, lock_id=lock_id
+        )
+        return min(len(found), most)
+
     async def is_complete(self, lock_id: UUID) -> bool:
         """Tell whether every number from 1 to the last is kept."""
         async with self.statement() as work:

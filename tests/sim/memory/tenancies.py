@@ -10,8 +10,11 @@ from lockserver.domain.duties import Duty, DutyKind
 from lockserver.domain.grant import Grant
 from lockserver.domain.lock import ArrivalFiling
 from lockserver.domain.registration import LedgerEntry, Registration
+from lockserver.domain.risk import Risk
 from lockserver.domain.tenancy import Occupant, Tenancy
 from tests.sim.memory.rows import Connection, Rows, by, some, values
+from tests.sim.memory.schema import Row
+from tests.sim.memory.transaction import Transaction
 
 
 class Occupants(Rows[Occupant]):
@@ -122,6 +125,17 @@ class Grants(Rows[Grant]):
         mine = await self.of_holder(holder_id, at)
         return [grant for grant in mine if grant.door_id == door_id and grant.lives(at)]
 
+    async def fading(self, at: datetime, before: datetime) -> Sequence[Risk]:
+        """Return living tenants whose newest key to their room is past its half and dies before this instant."""
+        async with self.statement() as work:
+            risks = [
+                risk
+                for grant in work.rows(self.table, class_="tenant", state="active")
+                if grant["lower"] <= at < grant["upper"]
+                and (risk := _risk(work, grant, at, before)) is not None
+            ]
+            return sorted(risks, key=lambda one: (one.until, one.grant_id))
+
     async def naming(self, key: bytes) -> Sequence[Grant]:
         """Return the active grants that name the phone whose signing key has this SHA-256."""
         return await self.find(order=by("id"), guest_key=key, state="active")
@@ -146,6 +160,23 @@ class Grants(Rows[Grant]):
                 and (row["upper"] is None or row["upper"] > at)
             ]
             return [self.read(row) for row in by("id", newest=True)(shown)]
+
+
+def _risk(work: Transaction, grant: Row, at: datetime, before: datetime) -> Risk | None:
+    """Return what a tenant's grant runs towards, where its newest key fades."""
+    lease, door = work.row("tenancies", grant["tenancy_id"]), work.row("doors", grant["door_id"])
+    if lease is None or door is None or lease["state"] != "signed" or lease["door_id"] != door["id"]:
+        return None
+    keys = work.rows("credentials", grant_id=grant["id"], revoked_at=None)
+    newest = some(by("expires_at", "id", newest=True)(keys))
+    if newest is None:
+        return None
+    until, since = newest["expires_at"], newest["not_before"]
+    if until >= before or until >= grant["upper"] or at - since <= (until - since) / 2:
+        return None
+    return Risk(
+        grant["holder_id"], door["house_id"], door["id"], door["name"], grant["id"], newest["id"], until
+    )
 
 
 class Filings(Rows[Registration]):
