@@ -14,6 +14,7 @@ from uuid import UUID
 from lockserver.app.find_presence import find_presence
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
+from lockserver.app.set_door import founded_settings
 from lockserver.app.take_captures import take_captures
 from lockserver.app.tend_slots import tend_slots
 from lockserver.domain.gateway import GatewayCredential
@@ -164,6 +165,7 @@ async def _present(
 ) -> tuple[AccessState, bool]:
     """Return what the lock should hold at this instant, and whether slots changed on the way to it."""
     presence = await find_presence(work, door, now)
+    settings = await founded_settings(work, door)
     tended = await tend_slots(world, work, lock, door, presence.home, number, now)
     state = AccessState(
         lock_id=lock.id.bytes,
@@ -174,7 +176,7 @@ async def _present(
         pins=tended.slots[SlotKind.PIN],
         cards=tended.slots[SlotKind.CARD],
         fingers=tended.slots[SlotKind.FINGER],
-        hold_open=on_the_wire(door.hold_open),
-        auto_lock=door.auto_lock,
+        hold_open=on_the_wire(settings.hold_open),
+        auto_lock=settings.auto_lock,
     )
     return state, tended.changed

@@ -18,7 +18,9 @@ import structlog
 from procrastinate import App, PsycopgConnector
 from sqlalchemy import text
 
+from lockserver.app.ask_inventory import request_inventories
 from lockserver.app.end_tenancy import end_over_tenancies
+from lockserver.app.name_risks import name_risks
 from lockserver.app.settle_command import settle_overdue
 from lockserver.db.audit import checkpoint
 from lockserver.db.unit_of_work import PostgresTransactions
@@ -61,6 +63,14 @@ def house_jobs(
         async with transactions.begin() as work:
             return len(await end_over_tenancies(work, random, clock.now()))
 
+    async def name_those_at_risk() -> int:
+        async with transactions.begin() as work:
+            return await name_risks(work, random, clock.now())
+
+    async def ask_what_locks_hold() -> int:
+        async with transactions.begin() as work:
+            return await request_inventories(work, clock.now())
+
     async def sign_checkpoint() -> int:
         return await checkpoint(pool, checkpoint_key)
 
@@ -71,6 +81,8 @@ def house_jobs(
         Job("settle_commands", EVERY_5_S, settle_commands),
         Job("end_tenancies", EVERY_5_S, end_tenancies),
         Job("audit_checkpoint", EVERY_15_S, sign_checkpoint),
+        Job("name_risks", EVERY_HOUR, name_those_at_risk),
+        Job("request_inventories", EVERY_HOUR, ask_what_locks_hold),
         Job("forget", EVERY_HOUR, forget),
     )
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Response
 
 from lockserver.app.accept_invite import Invited, accept_invite, read_invite
 from lockserver.app.end_tenancy import end_tenancy_early, find_tenancy
+from lockserver.app.name_risks import fallback_at
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.sign_tenancy import Lease, NewOccupant, Signed, sign_tenancy
 from lockserver.app.spend_owners_wish import Wished
@@ -126,7 +127,10 @@ async def sign(body: TenancyIn, caller: Caller, services: Server, once: Idempote
 async def _view(work: UnitOfWork, tenancy: Tenancy, caller: UUID, now: datetime) -> TenancyOut:
     seen, landlord = await find_tenancy(work, caller, tenancy.id)
     duties = [duty for duty in await work.duties.of_tenancy(seen.id) if landlord or duty.holder_id == caller]
-    return _tenancy_out(seen, duties, now, landlord=landlord)
+    out = _tenancy_out(seen, duties, now, landlord=landlord)
+    return (
+        out if landlord else out.model_copy(update={"fallback": await fallback_at(work, caller, seen, now)})
+    )
 
 
 @router.get("/tenancies", summary="Leases of my houses, and those I live in")

@@ -160,6 +160,11 @@ class TenancyOut(Out):
     end_reason: Literal["window", "early_tenant", "authority"] | None
     role: Literal["landlord", "tenant"]
     duties: list[DutyOut]
+    fallback: Literal["none", "setting", "set"] | None = Field(
+        default=None,
+        description="Your own way in should your phone fail: a PIN, card or finger in the room's lock. `none`:"
+        " choose a PIN now. Null for who does not live there, or has no key yet.",
+    )
 
 
 class InviteOut(Out):

@@ -23,6 +23,8 @@ PUBLIC = {
     ("GET", "/v1/keys/verify"),
     ("GET", "/v1/health"),
     ("POST", "/v1/phone/sync"),  # signed by the phone itself
+    ("GET", "/v1/keys/pins"),
+    ("GET", "/v1/pin-rules"),
     ("GET", "/docs"),
     ("GET", "/docs/start.js"),
     ("GET", "/docs/openapi.json"),

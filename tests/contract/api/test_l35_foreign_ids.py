@@ -29,6 +29,19 @@ WISHES = {
     "/v1/houses/{house_id}/staff": WishOperation.NAME_STAFF,
     "/v1/houses/{house_id}/gateways": WishOperation.NAME_GATEWAY,
     "/v1/gateways/{gateway_id}/retire": WishOperation.RETIRE,
+    "/v1/locks/{lock_id}/pins": WishOperation.SET_PIN,
+    "/v1/locks/{lock_id}/pins/offline": WishOperation.READ_PIN,
+    "/v1/locks/{lock_id}/pins/backup": WishOperation.READ_PIN,
+    "/v1/slots/{slot_id}/remove": WishOperation.REMOVE_SLOT,
+    "/v1/locks/{lock_id}/lock": WishOperation.LOCK,
+    "/v1/locks/{lock_id}/hold-open": WishOperation.HOLD_OPEN,
+    "/v1/locks/{lock_id}/entries": WishOperation.CONSENT_ENTRY,
+    "/v1/entries/{entry_id}/end": WishOperation.REVOKE,
+    "/v1/grants/{grant_id}": WishOperation.EDIT_GRANT,
+    "/v1/grants/{grant_id}/freeze": WishOperation.FREEZE,
+    "/v1/grants/{grant_id}/unfreeze": WishOperation.UNFREEZE,
+    "/v1/grants/{grant_id}/revoke": WishOperation.REVOKE,
+    "/v1/doors/{door_id}/settings": WishOperation.EDIT_GRANT,
 }
 ANY_CALLER = {"/v1/phone/sync"}
 """The phone's key is its caller; ids come signed by it."""
@@ -148,9 +161,51 @@ async def everything_of_somebody_else(door: Door) -> dict[str, str]:
         "registration_id": case["registration_id"],
         "lock_id": lock_id,
         "command_id": command_id,
+        "slot_id": slot_of(door, lock_id, tenant),
+        **let_in_of(door, lock_id, tenant),
         "gateway_id": gateway_of(door, signed["house"]["id"]),
         "token": signed["invites"][0]["token"],
     }
+
+
+def let_in_of(door: Door, lock_id: str, tenant: App) -> dict[str, str]:
+    """His grant at the room, an entry to it that he allowed, and what he was told."""
+    execute = door.database.execute
+    [(grant_id, holder_id, door_id, tenancy_id)] = execute(
+        "SELECT g.id, g.holder_id, g.door_id, g.tenancy_id FROM grants g JOIN locks l ON l.door_id = g.door_id"
+        " JOIN phones p ON p.holder_id = g.holder_id WHERE l.id = %s AND p.id = %s",
+        lock_id, tenant.phone_id,
+    )  # fmt: skip
+    wish_id, entry_id, notice_id = (str(uuid.uuid4()) for _ in range(3))
+    execute(
+        "INSERT INTO wishes (id, holder_id, phone_id, operation, target, not_after, raw)"
+        " VALUES (%s, %s, %s, 'consent_entry', %s, now(), 'x')",
+        wish_id, holder_id, tenant.phone_id, lock_id,
+    )  # fmt: skip
+    execute(
+        "INSERT INTO entries (id, lock_id, door_id, tenancy_id, kind, class, given_by, wish_id, lower, upper)"
+        " VALUES (%s, %s, %s, %s, 'consent', 'owner', %s, %s, %s, %s::timestamptz + interval '1 hour')",
+        entry_id, lock_id, door_id, tenancy_id, holder_id, wish_id, *[str(door.clock.now())] * 2,
+    )  # fmt: skip
+    execute(
+        "INSERT INTO notices (id, holder_id, kind, about, detail, at)"
+        " VALUES (%s, %s, 'entry_ended', %s, '{}', now())",
+        notice_id, holder_id, entry_id,
+    )  # fmt: skip
+    return {"grant_id": str(grant_id), "entry_id": entry_id, "notice_id": notice_id}
+
+
+def slot_of(door: Door, lock_id: str, tenant: App) -> str:
+    made = str(uuid.uuid4())
+    door.database.execute(
+        "INSERT INTO slots (id, lock_id, number, kind, purpose, class, holder_id, grant_id, given_by, lower, upper,"
+        " state, wanted_version, asked_at, verifier)"
+        " SELECT %s, l.id, 1, 'pin', 'own', 'tenant', g.holder_id, g.id, g.holder_id, g.lower, g.upper,"
+        " 'setting', 1, now(), %s FROM grants g JOIN locks l ON l.door_id = g.door_id JOIN phones p"
+        " ON p.holder_id = g.holder_id WHERE l.id = %s AND p.id = %s",
+        made, bytes(16), lock_id, tenant.phone_id,
+    )  # fmt: skip
+    return made
 
 
 def gateway_of(door: Door, house_id: str) -> str:
