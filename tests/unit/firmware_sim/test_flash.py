@@ -105,3 +105,41 @@ def test_a_file_survives_its_process_and_keeps_its_secrets(tmp_path: Path) -> No
     assert Flash(reopened).get("key") == b"secret"
     assert Flash(reopened).get("last") == b"word"
     reopened.close()
+
+
+def test_a_wiped_file_holds_nothing_of_before_and_images_are_files_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "lock.flash"
+    medium = FileMedium(path)
+    flash = Flash(medium)
+    flash.put({"seed": b"a secret of the door", "boot": b"7"})
+    old = path.open("rb")  # a name that goes leaves its bytes on the disk
+    flash.wipe({"boot"})
+    assert (flash.get("seed"), flash.get("boot")) == (None, b"7")
+    assert b"a secret of the door" not in path.read_bytes()
+    assert b"a secret of the door" not in old.read()
+    old.close()
+    assert Flash(FileMedium(path)).names() == ["boot"]
+    medium.write_image(0, 0, b"first")
+    medium.write_image(0, 5, b"torn tail of a piece")
+    medium.write_image(0, 5, b" second")
+    assert medium.image(0) == b"first second"
+    assert medium.image(1) == b""
+    medium.erase_image(0)
+    assert medium.image(0) == b""
+    medium.close()
+
+
+@pytest.mark.parametrize("write", range(3))
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_cut_in_a_wipe_leaves_all_or_after_the_next_boot_nothing(write: int, share: float) -> None:
+    medium = MemoryMedium()
+    flash = Flash(medium)
+    flash.put({"seed": b"a secret of the door", "boot": b"7"})
+    medium.cut = Cut(write, share)
+    with pytest.raises(PowerCutError):
+        flash.wipe({"boot"})
+    again = Flash(medium)
+    assert again.get("boot") == b"7"
+    if again.get("seed") is None:
+        assert b"a secret of the door" not in bytes(medium.bank) + bytes(medium.other)
+    assert set(again.names()) in ({"boot"}, {"seed", "boot"})
