@@ -17,17 +17,23 @@ from firmware_sim.core.events import (
     BrokerMessage,
     BrokerUp,
     ButtonPressed,
+    CardPresented,
+    KeypadEntered,
     RadioConnected,
     RadioGone,
     RadioMessage,
 )
 from firmware_sim.links.memory import MemoryLock
 from lockserver.protocol.bolt import BoltState
-from lockserver.protocol.claims import Capability
+from lockserver.protocol.claims import Capability, HolderClass
+from lockserver.protocol.curve import private_key
 from lockserver.protocol.documents import DoorDocument, sign_door
 from lockserver.protocol.framing import Fragmenter, Reassembler
-from lockserver.protocol.reports import Hello, Outcome, Result
+from lockserver.protocol.pin import verifier
+from lockserver.protocol.reports import Captured, CapturedKind, Hello, Outcome, Result
 from lockserver.protocol.request import hash_body, read_request
+from lockserver.protocol.sealed import Box, box_info, seal, unseal
+from lockserver.protocol.slots import Slot, SlotKind
 from tests.support.site import Enrolled, Holder, Site, burn, source
 
 SCRIPT = Path(__file__).parents[1] / "support" / "js_phone.mjs"
@@ -208,6 +214,59 @@ def test_parcels_between_the_js_phone_and_the_lock(hallway: Hallway) -> None:
     assert report["kind"] == 2
     hello = hallway.site.open(hallway.enrolled, bytes.fromhex(report["box"])).report
     assert isinstance(hello, Hello)
+
+
+def test_the_js_phone_has_a_card_read_in_and_carries_the_report_out(hallway: Hallway) -> None:
+    cti = hallway.give_key()
+    hallway.approach()
+    said = hallway.ask("capture")
+    assert (said["code"], said["screen"]) == ("granted", "closed"), "granted, and nothing opened"
+    before = len(hallway.lock.said[hallway.connection])
+    hallway.lock.feed(CardPresented(b"\xca\xfe\x00\x07"))
+    reports = []
+    for message in hallway.lock.said[hallway.connection][before:]:
+        fragments = [part.hex() for part in Fragmenter(MTU).split(message)]
+        box = hallway.phone.do("report", fragments=fragments)["box"]
+        reports.append(hallway.site.open(hallway.enrolled, bytes.fromhex(box)).report)
+    (captured,) = [report for report in reports if isinstance(report, Captured)]
+    expected = verifier(hallway.enrolled.door_seed, SlotKind.CARD, b"\xca\xfe\x00\x07")
+    assert (captured.kind, captured.verifier, captured.cti) == (CapturedKind.CARD, expected, cti)
+    assert hallway.lock.door.openings == 0
+
+
+def test_the_js_phone_brings_a_state_with_its_tenants_pin(hallway: Hallway) -> None:
+    hallway.give_key()
+    site, lock = hallway.site, hallway.enrolled
+    digits = "2904751"
+    slot = Slot(
+        3,
+        verifier(lock.door_seed, SlotKind.PIN, digits.encode()),
+        bytes(16),
+        site.now - 9,
+        site.now + 9999,
+        HolderClass.TENANT,
+        0,
+    )
+    hallway.approach()
+    state = site.state(lock, version=1, occupied=True, pins=(slot,)).raw.hex()
+    assert hallway.ask(state=state)["screen"] == "open"
+    hallway.lock.feed(KeypadEntered(digits))
+    assert hallway.lock.door.openings == 2
+
+
+def test_pins_pass_between_the_js_phone_and_the_issuer_both_ways(hallway: Hallway) -> None:
+    pins = private_key(hallway.site.random)
+    hallway.site.pins_key = pins
+    hallway.give_key()
+    lock_id = hallway.enrolled.lock_id
+    box = bytes.fromhex(hallway.phone.do("seal_pin", digits="2904751")["box"])
+    assert unseal(pins, box, box_info(Box.PIN_SET, lock_id)) == b"2904751"
+    assert hallway.phone.do("seal_pin", digits="1234567")["refused"] == "bad_format"
+    theirs = bytes.fromhex(hallway.phone.do("keys")["ecdh"])
+    for subject, said in ((lock_id, {"digits": "004071234"}), (bytes(16), {"refused": "bad_box"})):
+        sealed = seal(theirs, b"004071234", box_info(Box.PIN, subject), private_key(hallway.site.random))
+        told = hallway.phone.do("open_pin", box=sealed.hex())
+        assert {name: told.get(name) for name in said} == said
 
 
 def test_a_wish_signed_by_the_js_phone_opens_from_afar(hallway: Hallway) -> None:

@@ -14,6 +14,7 @@ const { fromHex, toHex } = lk1;
 
 const MTU = 247;
 const signing = await lk1.newSigningPair();
+const agreeing = await lk1.newAgreementPair();
 let rootPublic, keySet, door, credential, handshake, assembler, parcels, offer;
 
 /** What a holder reads on the screen. Only the lock's own word makes it `open` (L-22). */
@@ -29,7 +30,11 @@ function whole(fragments) {
 }
 
 const STEPS = {
-  keys: () => ({ public: toHex(signing.publicPoint), extractable: signing.privateKey.extractable }),
+  keys: () => ({
+    public: toHex(signing.publicPoint),
+    ecdh: toHex(agreeing.publicPoint),
+    extractable: signing.privateKey.extractable,
+  }),
 
   enrol() {
     assembler = new lk1.Assembler();
@@ -64,8 +69,18 @@ const STEPS = {
     const info = await handshake.takeM2(whole(fragments));
     return { time: info.time, list: info.listNumber, key_set: info.keySetNumber, nonce: toHex(info.timeNonce) };
   },
-  async m3({ operation, list, time, nonce }) {
+  async m3({ operation, list, time, nonce, state, release }) {
     const documents = [];
+    if (release) {
+      const raw = fromHex(release);
+      await lk1.readRelease(raw, keySet.issuerKeys, door.lockId);
+      documents.push([lk1.RELEASE, raw]);
+    }
+    if (state) {
+      const raw = fromHex(state);
+      await lk1.readAccessState(raw, keySet.issuerKeys, door.lockId);
+      documents.push([lk1.ACCESS_STATE, raw]);
+    }
     if (list) {
       const raw = fromHex(list);
       await lk1.readRevocationList(raw, keySet.issuerKeys, door.lockId);
@@ -91,6 +106,13 @@ const STEPS = {
   async report({ fragments }) {
     const { kind, content } = await parcels.take(whole(fragments));
     return { kind, box: toHex(content) };
+  },
+
+  async seal_pin({ digits }) {
+    return { box: toHex(await lk1.sealPin(keySet.pinKey, door.lockId, digits)) };
+  },
+  async open_pin({ box }) {
+    return { digits: await lk1.openPin(agreeing, door.lockId, fromHex(box)) };
   },
 
   async wish({ target, not_after }) {

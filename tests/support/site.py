@@ -113,6 +113,7 @@ class Site:
         self.commander = EcdsaSigner(private_key(self.random))
         self.report_key = private_key(self.random)
         self.key_number = 1
+        self.pins_key: ec.EllipticCurvePrivateKey | None = None
 
     @property
     def key_set(self) -> bytes:
@@ -123,6 +124,7 @@ class Site:
                 (self.commander.public,),
                 public_bytes(self.report_key),
                 self.now,
+                None if self.pins_key is None else public_bytes(self.pins_key),
             ),
             self.root,
         )

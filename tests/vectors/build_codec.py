@@ -4,7 +4,7 @@ from lockserver.protocol import topics
 from lockserver.protocol.codec import encode
 from lockserver.protocol.framing import Fragmenter
 from lockserver.protocol.sealed import Box, box_info, seal
-from tests.vectors.cast import LOCK_ECDH, LOCK_ID, OTHER_LOCK_ID, PHONE_ECDH, key, octets, scalar
+from tests.vectors.cast import LOCK_ECDH, LOCK_ID, OTHER_LOCK_ID, PHONE_ECDH, Keys, key, octets, pair, scalar
 
 _REFUSED = {
     "nothing": "",
@@ -76,6 +76,25 @@ def codec_vectors() -> object:
     }
 
 
+_PIN_BOXES = (
+    ("a PIN to a phone", Box.PIN, PHONE_ECDH, b"004071234"),
+    ("a PIN that its holder chose, to the issuer", Box.PIN_SET, pair("pins"), b"2904751"),
+)
+
+
+def _pin_box(name: str, purpose: Box, recipient: Keys, digits: bytes) -> dict[str, str]:
+    info, ephemeral = box_info(purpose, LOCK_ID), key(f"box {purpose.value}")
+    return {
+        "name": name,
+        "recipient_scalar": scalar(recipient.private).hex(),
+        "recipient_public": recipient.public.hex(),
+        "ephemeral_scalar": scalar(ephemeral).hex(),
+        "info": info.hex(),
+        "plaintext": digits.hex(),
+        "box": seal(recipient.public, digits, info, ephemeral).hex(),
+    }
+
+
 def sealed_vectors() -> object:
     """Boxes with everything needed to open them, and boxes that must not open."""
     ephemeral = key("box ephemeral")
@@ -104,6 +123,7 @@ def sealed_vectors() -> object:
                 "plaintext": b'{"name":"\xe5\xbc\xa0\xe4\xb8\x89"}'.hex(),
                 "box": draft.hex(),
             },
+            *(_pin_box(*row) for row in _PIN_BOXES),
         ],
         "refuse": [
             {
