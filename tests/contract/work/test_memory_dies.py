@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -103,14 +104,16 @@ def test_who_is_woken_early_waits_on() -> None:
     first, second = hold(), hold()
     first.send(None)
     for _ in range(5):
-        given = second.send(None)
-        assert isinstance(given, Wait)
-        assert not given.ready()
+        assert _waits(second)
     with pytest.raises(StopIteration):
         first.send(None)
-    assert given.ready()
-    assert not isinstance(second.send(None), Wait)
+    assert not _waits(second)
     second.close()
+
+
+def _waits(coroutine: Coroutine[Any, Any, None]) -> bool:
+    given = coroutine.send(None)
+    return isinstance(given, Wait) and not given.ready()
 
 
 def crosswise(transactions: MemoryTransactions, one: UUID, other: UUID) -> Callable[..., object]:

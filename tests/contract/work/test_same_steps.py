@@ -93,7 +93,7 @@ class Drawn:
         )
         asked = Command(
             self.any.fresh_id(), knock.lock_id, grant["holder_id"], grant["id"], credential["id"], wish.id,
-            "unlock", 0, "queued", until,
+            self.random.choice(["unlock", "lock", "hold_open"]), 0, "queued", until,
         )  # fmt: skip
         answer = Answer(202, {"Location": "/x"}, b"sealed")
         return lambda steps: steps.place(knock, asked, wish, claim, answer)

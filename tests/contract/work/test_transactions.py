@@ -97,7 +97,7 @@ async def test_a_refused_statement_spoils_its_transaction(home: Home) -> None:
         with pytest.raises(WishUsedError):
             await work.wishes.spend(home.wish(spent.id))
         with pytest.raises((AbortedError, DBAPIError)):
-            await work.wishes.get(spent.id)  # type: ignore[attr-defined]  # both have it
+            await work.wishes.get(spent.id)
     assert bench.rows("wishes") == []
 
 
