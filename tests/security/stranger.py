@@ -356,6 +356,16 @@ def _numbered(key_iv: bytes, number: int) -> bytes:
     return key_iv[:16] + iv.to_bytes(12, "big")
 
 
+# ---------------------------------------------------------------------------------- 15, PINs
+
+
+def offline_pin(door_seed: bytes, epoch: int, code: int, start: int, n: int = 0) -> str:
+    """What the issuer, which has the seed, would tell a guest."""
+    row = encode([epoch, code, start // 3600, n])
+    first = hmac.digest(door_seed, b"LK1 opin\0" + row, "sha256")[:8]
+    return f"{int.from_bytes(first, 'big') % 10**9:09d}"
+
+
 # ---------------------------------------------------------------------------------- 2, wishes
 
 

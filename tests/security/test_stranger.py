@@ -8,6 +8,7 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware_sim.core.events import BoltReport, KeypadEntered
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.claims import Capability
 from lockserver.protocol.framing import Fragmenter, Reassembler
@@ -135,6 +136,22 @@ def test_L05_a_key_that_is_not_the_credentials_is_answered_with_one_byte() -> No
     said = link.say(thief.m3(site.credential(desk.enrolled, holder), [], them.UNLOCK))
     assert said in ([b"\x7f"], []), "at once, or held back"
     assert desk.lock.door.moves == []
+
+
+def test_digits_reckoned_from_the_page_open_a_lock_that_was_never_told_of_them() -> None:
+    desk = Desk()
+    now, seed = desk.site.now, desk.enrolled.door_seed
+    for digits, opened in (
+        (them.offline_pin(seed, 0, 2, now - 3600), True),
+        (them.offline_pin(seed, 0, 0, now), True),
+        (them.offline_pin(seed, 0, 0, now), False),  # once
+        (them.offline_pin(seed, 0, 2, now - 25 * 3600), False),  # never used, and a day over
+        (them.offline_pin(bytes(32), 0, 2, now), False),  # another door's
+    ):
+        before = desk.openings
+        desk.lock.feed(KeypadEntered(digits))
+        assert (desk.openings > before) is opened
+        desk.lock.feed(BoltReport(BoltState.LOCKED))
 
 
 # ------------------------------------------------------------------------------- over GATT
