@@ -198,7 +198,7 @@ def test_L14_an_older_one_does_not_slip_in_behind_a_newer_manifest() -> None:
     assert works.runs == OLD
 
 
-def test_L14_mutants_a_check_taken_out_lets_it_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_L14_mutant_a_check_taken_out_lets_it_run(monkeypatch: pytest.MonkeyPatch) -> None:
     whole_read = read_firmware
 
     def anybody(data: bytes, _public: bytes) -> FirmwareManifest:
