@@ -130,6 +130,8 @@ def slot_cases() -> list[SlotCase]:
         SlotCase("tenant's, clock lost", tenant, ClockView(None, NOW - 99)),
         SlotCase("tenant's, clock lost, floor past until", tenant, ClockView(None, NOW + 60)),
         SlotCase("tenant's, clock lost, of the last tenancy", replace(tenant, epoch=2), ClockView(None, NOW)),
+        SlotCase("tenant's, clock lost, of the next tenancy", replace(tenant, epoch=4), ClockView(None, NOW - 61)),
+        SlotCase("tenant's, clock lost, of the next tenancy begun", replace(tenant, epoch=4), ClockView(None, NOW - 60)),
         SlotCase("clock behind its floor", tenant, ClockView(NOW, NOW + 60)),
         SlotCase("guest's, clock lost", guest, ClockView(None, NOW)),
         SlotCase("owner's, clock lost", owner, ClockView(None, NOW)),

@@ -93,7 +93,9 @@ EXPECTED_SLOTS = {
     "from +300": "expired", "until -300": "not_yet", "until -1": "granted", "until +0": "expired",
     "until +1": "expired", "until +300": "expired", "tenant's, clock lost": "granted",
     "tenant's, clock lost, floor past until": "expired",
-    "tenant's, clock lost, of the last tenancy": "epoch_low", "clock behind its floor": "expired",
+    "tenant's, clock lost, of the last tenancy": "epoch_low",
+    "tenant's, clock lost, of the next tenancy": "clock_lost",
+    "tenant's, clock lost, of the next tenancy begun": "epoch 4, occupied", "clock behind its floor": "expired",
     "guest's, clock lost": "clock_lost", "owner's, clock lost": "clock_lost", "epoch below": "epoch_low",
     "epoch above": "epoch 4, occupied", "epoch jump at its bound": "epoch 19, occupied",
     "epoch jump beyond": "epoch_jump", "no epoch at a room": "epoch_low", "at a gate": "granted",
@@ -118,7 +120,7 @@ def test_L40_every_verdict_about_pins_and_slots_is_the_expected_one() -> None:
     assert {row["name"]: told(row["verdict"]) for row in PINS["slots"]} == EXPECTED_SLOTS
 
 
-@pytest.mark.parametrize("check", ["_slot_window", "epoch_denial", "_occupied"])
+@pytest.mark.parametrize("check", ["_slot_window", "epoch_denial", "_too_early_to_tell", "_occupied"])
 def test_L40_mutant_a_slot_judged_without_one_check_is_caught(
     check: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,8 +101,9 @@ export function doorChecks(lk1, { refuses }) {
     if (clock.now !== null && clock.now >= until) return deny("expired");
     const low = epochDenied(who, epoch, door, 16);
     if (low) return deny(low);
-    if (door.occupied && who < 3) return deny("occupied");
-    return granted(who, epoch, door);
+    const verdict = granted(who, epoch, door);
+    if (clock.now === null && verdict.raise_epoch !== null && clock.floor < nbf) return deny("clock_lost");
+    return door.occupied && who < 3 ? deny("occupied") : verdict;
   }
 
   function* pins(data) {
