@@ -14,7 +14,8 @@ from lockserver.domain.canonical import unb64url
 from lockserver.domain.ids import new_id
 from lockserver.protocol.claims import Capability
 from tests.contract.api.test_registration_api import duty_of, moved_in
-from tests.contract.locks.test_issue import Issue, issue
+from tests.contract.locks.test_issue import Issue
+from tests.contract.locks.test_issue import on_postgresql as issue
 from tests.support.app_door import App, Door, fields
 from tests.support.people import a_tenancy, fresh, sign, wished
 
@@ -69,7 +70,7 @@ async def test_a_lease_reaches_no_further_than_it_was_signed(issue: Issue) -> No
 async def test_another_rooms_lease_opens_this_room_to_nobody(issue: Issue) -> None:
     """The intruder's own lease is over; the next tenant's is named in the grant."""
     following = a_tenancy(issue.place, epoch=2, lower=issue.tenancy.upper)
-    following = wished(issue.database, issue.place, following)
+    following = await wished(issue.bench.transactions(), issue.place, following)
     await sign(issue.database.transactions("api"), issue.place, following)
     named = {"tenancy_id": following.id, "epoch": 2, "lower": following.lower, "upper": following.upper}
     issue.clock.at = following.lower

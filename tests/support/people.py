@@ -12,17 +12,17 @@ from sqlalchemy import update
 from lockserver.app.ports import Outgoing, Transactions, UnitOfWork
 from lockserver.db.tables import OutboxRow, table_of
 from lockserver.db.unit_of_work import PostgresTransactions
-from lockserver.domain.account import Account, Holder
+from lockserver.domain.account import Account, Holder, Phone
 from lockserver.domain.duties import Duty
 from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door, House
 from lockserver.domain.ids import uuid7
+from lockserver.domain.lock import SpentWish
 from lockserver.domain.registration import Registration
 from lockserver.domain.tenancy import Occupant, Tenancy
 from lockserver.domain.times import whole_seconds
 from lockserver.protocol.curve import EcdsaSigner, private_key
 from lockserver.protocol.wish import OF, Arg, Wish, WishOperation, sign_wish
-from tests.support.database import Database
 
 START = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 
@@ -65,15 +65,13 @@ def a_tenancy(place: Place, epoch: int = 1, lower: datetime = START, days: int =
     )
 
 
-def wished(database: Database, place: Place, tenancy: Tenancy) -> Tenancy:
-    """The lease with the landlord's kept wish under it, by a phone of his that a button proved."""
+async def wished(transactions: Transactions, place: Place, tenancy: Tenancy) -> Tenancy:
+    """The lease with the landlord's kept wish under it, by a phone of his that a button proved.
+
+    `transactions`: of a role that may prove phones.
+    """
     key = EcdsaSigner(private_key(os.urandom))
-    phone = fresh()
-    database.execute(
-        "INSERT INTO phones (id, holder_id, sign_pub, ecdh_pub, state, proved_by)"
-        " VALUES (%s, %s, %s, %s, 'active', 'button')",
-        phone, place.landlord, key.public, key.public,
-    )  # fmt: skip
+    phone = Phone(fresh(), place.landlord, key.public, key.public, None, "active", "button")
     args: dict[str, Arg] = {
         OF: os.urandom(32),
         "from": whole_seconds(tenancy.lower),
@@ -82,13 +80,14 @@ def wished(database: Database, place: Place, tenancy: Tenancy) -> Tenancy:
     wish = Wish(
         os.urandom(16), place.room.id.bytes, WishOperation.SIGN_TENANCY, whole_seconds(tenancy.lower), args
     )
-    wish_id = UUID(bytes=wish.wish_id)
-    database.execute(
-        "INSERT INTO wishes (id, holder_id, phone_id, operation, target, not_after, raw)"
-        " VALUES (%s, %s, %s, 'sign_tenancy', %s, %s, %s)",
-        wish_id, place.landlord, phone, place.room.id, tenancy.lower, sign_wish(wish, key),
+    spent = SpentWish(
+        UUID(bytes=wish.wish_id), place.landlord, phone.id, "sign_tenancy", place.room.id, tenancy.lower,
+        sign_wish(wish, key),
     )  # fmt: skip
-    return replace(tenancy, wish_id=wish_id)
+    async with transactions.begin() as work:
+        await work.phones.add(phone)
+        await work.wishes.spend(spent)
+    return replace(tenancy, wish_id=spent.id)
 
 
 def a_duty(tenancy_id: UUID, holder_id: UUID) -> Duty:

@@ -1,9 +1,9 @@
-"""Who gets a key, for how long, and how keys are taken back: the issuer over a real database."""
+"""Who gets a key, for how long, and how keys are taken back: the issuer over both keepers of rows."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,18 +27,20 @@ from lockserver.protocol.request import PhoneRequest, hash_body, sign_request
 from lockserver.protocol.topics import shard
 from tests.support.database import Database, FakeClock
 from tests.support.people import Place, a_place, a_registration, a_tenancy, fresh, sign, wished
+from tests.support.workbench import PostgresBench, Workbench
 
 pytestmark = pytest.mark.contract
 
 HOUR = timedelta(hours=1)
-FROZEN = "UPDATE grants SET state = 'frozen', frozen_at = now(), frozen_by = holder_id WHERE class = 'tenant'"
+OFTEN = datetime(2026, 3, 2, tzinfo=UTC)
+"""An instant in the past."""
 
 
 @dataclass
 class Issue:
     """The issuer with one room, its lock, one tenant and his phone."""
 
-    database: Database
+    bench: Workbench
     world: Issuing
     clock: FakeClock
     place: Place
@@ -69,37 +71,45 @@ class Issue:
         claims = read_credential(door.credential.raw, keys_by_id((self.world.signer.public,))).claims
         return f"{(claims.exp - claims.nbf) / 3600:.0f} h"
 
+    @property
+    def database(self) -> Database:
+        """Where the rows are PostgreSQL's."""
+        assert isinstance(self.bench, PostgresBench)
+        return self.bench.database
+
+    def tenants(self, **changes: Any) -> None:
+        """Change the tenant's grants."""
+        assert self.bench.force("grants", {"class_": "tenant"}, **changes)
+
+    def freeze(self) -> None:
+        self.tenants(state="frozen", frozen_at=OFTEN, frozen_by=self.tenant)
+
     def verdict(self, outcome: str) -> None:
         """As role verify leaves it: the verdict, and for an approval the phone proved."""
-        duty = self.database.execute("SELECT id FROM duties WHERE holder_id = %s", self.tenant)[0][0]
+        [duty] = self.bench.rows("duties", holder_id=self.tenant)
         case = fresh()
-        self.database.execute(
-            "INSERT INTO cases (id, duty_id, holder_id, phone_id, session_id, route, state)"
-            " VALUES (%s, %s, %s, %s, %s, 'staff', 'open')",
-            case, duty, self.tenant, self.phone.id, self.session(),
+        self.bench.plant(
+            "cases", id=case, duty_id=duty["id"], holder_id=self.tenant, phone_id=self.phone.id,
+            session_id=self.session(), route="staff", state="open",
         )  # fmt: skip
-        self.database.execute(
-            "INSERT INTO verdicts (id, case_id, holder_id, phone_id, outcome, route, reasons)"
-            " VALUES (%s, %s, %s, %s, %s, 'staff', '[]')",
-            fresh(), case, self.tenant, self.phone.id, outcome,
+        self.bench.plant(
+            "verdicts", id=fresh(), case_id=case, holder_id=self.tenant, phone_id=self.phone.id,
+            outcome=outcome, route="staff", reasons=[],
         )  # fmt: skip
         if outcome == "approved":
-            self.database.execute(
-                "UPDATE phones SET state = 'active', proved_by = 'staff' WHERE id = %s", self.phone.id
-            )
+            self.bench.force("phones", {"id": self.phone.id}, state="active", proved_by="staff")
 
     def session(self) -> UUID:
-        session = fresh()
-        self.database.execute(
-            "INSERT INTO sessions (id, account_id, access_hash, access_expires_at, refresh_hash,"
-            " refresh_expires_at) SELECT %s, account_id, %s, now(), %s, now() FROM holders WHERE id = %s",
-            session, secrets.token_bytes(32), secrets.token_bytes(32), self.tenant,
+        session, [holder] = fresh(), self.bench.rows("holders", id=self.tenant)
+        self.bench.plant(
+            "sessions", id=session, account_id=holder["account_id"], access_hash=secrets.token_bytes(32),
+            access_expires_at=OFTEN, refresh_hash=secrets.token_bytes(32), refresh_expires_at=OFTEN,
         )  # fmt: skip
         return session
 
     async def register(self) -> None:
-        await a_registration(self.database.transactions("verify"), self.tenancy, self.tenant, str(fresh()))
-        self.database.execute("UPDATE registrations SET submitted_at = %s", self.clock.now())
+        await a_registration(self.bench.transactions("verify"), self.tenancy, self.tenant, str(fresh()))
+        self.bench.force("registrations", submitted_at=self.clock.now())
 
 
 class Nobody:
@@ -119,16 +129,29 @@ class Nobody:
 
 
 @pytest_asyncio.fixture
-async def issue(database: Database) -> AsyncIterator[Issue]:
+async def issue(workbench: Workbench) -> Issue:
+    """Over PostgreSQL, and over the memory."""
+    return await begin(workbench)
+
+
+@pytest_asyncio.fixture
+async def on_postgresql(database: Database) -> AsyncIterator[Issue]:
+    """Over PostgreSQL alone."""
+    bench = PostgresBench(database)
+    yield await begin(bench)
+    bench.close()
+
+
+async def begin(bench: Workbench) -> Issue:
     clock = FakeClock(datetime.now(UTC).replace(microsecond=0))
-    place = await a_place(database.transactions("api"))
-    tenancy = wished(database, place, a_tenancy(place, lower=clock.now() - 2 * HOUR))
-    (tenant,) = await sign(database.transactions("api"), place, tenancy)
+    place = await a_place(bench.transactions("api"))
+    tenancy = await wished(bench.transactions(), place, a_tenancy(place, lower=clock.now() - 2 * HOUR))
+    (tenant,) = await sign(bench.transactions("api"), place, tenancy)
     signer = EcdsaSigner(private_key(secrets.token_bytes))
     phone = Phone(
         fresh(), tenant, signer.public, EcdsaSigner(private_key(secrets.token_bytes)).public, None, "pending"
     )
-    async with database.transactions("api").begin() as work:
+    async with bench.transactions("api").begin() as work:
         await work.phones.add(phone)
     lock_id = fresh()
     lock = Lock(
@@ -136,19 +159,18 @@ async def issue(database: Database) -> AsyncIterator[Issue]:
         EcdsaSigner(private_key(secrets.token_bytes)).public, bytes(32), b"", shard(lock_id.bytes), "active",
     )  # fmt: skip
     root, issuer = (EcdsaSigner(private_key(secrets.token_bytes)) for _ in range(2))
-    database.execute(
-        "INSERT INTO site_keys (id, kind, kid, public, state, key_set, key_set_number)"
-        " VALUES (%s, 'root', %s, %s, 'current', %s, 1)",
-        fresh(), root.kid, root.public, b"key set",
+    bench.plant(
+        "site_keys", id=fresh(), kind="root", kid=root.kid, public=root.public, state="current",
+        key_set=b"key set", key_set_number=1,
     )  # fmt: skip
     nobody = Nobody()
     pins = OpeningKey(private_key(secrets.token_bytes))
     world = Issuing(
-        database.transactions("issuer"), clock, secrets.token_bytes, issuer, nobody, nobody, nobody, pins
+        bench.transactions("issuer"), clock, secrets.token_bytes, issuer, nobody, nobody, nobody, pins
     )
     async with world.transactions.begin() as work:
         await work.locks.add(lock)
-    yield Issue(database, world, clock, place, lock, tenancy, tenant, phone, signer, SeenRequests())
+    return Issue(bench, world, clock, place, lock, tenancy, tenant, phone, signer, SeenRequests())
 
 
 async def test_a_tenants_key_waits_for_identity_and_submission(issue: Issue) -> None:
@@ -165,7 +187,7 @@ async def test_a_tenants_key_waits_for_identity_and_submission(issue: Issue) -> 
 
 
 async def test_key_on_receipt_waits_a_minute_for_a_sick_province_and_no_longer(issue: Issue) -> None:
-    issue.database.execute("UPDATE tenancies SET key_policy = 'on_receipt'")
+    issue.bench.force("tenancies", key_policy="on_receipt")
     issue.verdict("approved")
     await issue.register()
     assert await issue.outcome() == "receipt_awaited"
@@ -189,7 +211,7 @@ async def test_a_young_key_is_given_again_and_an_old_one_renewed(issue: Issue) -
 
 async def test_a_key_never_reaches_outside_its_grant(issue: Issue) -> None:
     upper = issue.clock.now() + 5 * HOUR
-    issue.database.execute("UPDATE grants SET upper = %s WHERE class = 'tenant'", upper)
+    issue.tenants(upper=upper)
     issue.verdict("approved")
     await issue.register()
     (door,) = (await issue.sync()).doors
@@ -216,7 +238,7 @@ async def test_only_the_phone_itself_is_answered(issue: Issue) -> None:
     await issue.sync(nonce=nonce)
     with pytest.raises(ProofInvalidError):
         await issue.sync(nonce=nonce)
-    issue.database.execute("UPDATE phones SET state = 'revoked', revoked_at = now()")
+    issue.bench.force("phones", {"id": issue.phone.id}, state="revoked", revoked_at=OFTEN)
     with pytest.raises(PhoneUnknownError):
         await issue.sync()
 
@@ -241,20 +263,24 @@ async def listed(issue: Issue) -> tuple[int, list[bytes]]:
     return read.number, [cti for cti, _ in read.entries]
 
 
-@pytest.mark.parametrize(
-    "cause",
-    [
-        "UPDATE grants SET state = 'revoked', revoked_at = now() WHERE class = 'tenant'",
-        FROZEN,
-        "UPDATE grants SET upper = lower + interval '3 hours' WHERE class = 'tenant'",
-        "UPDATE phones SET state = 'revoked', revoked_at = now()",
-    ],
-)
+def _lost(issue: Issue) -> None:
+    issue.bench.force("phones", {"id": issue.phone.id}, state="revoked", revoked_at=OFTEN)
+
+
+CAUSES: dict[str, Callable[[Issue], object]] = {
+    "revoked": lambda issue: issue.tenants(state="revoked", revoked_at=OFTEN),
+    "frozen": Issue.freeze,
+    "cut shorter": lambda issue: issue.tenants(upper=issue.tenancy.lower + 3 * HOUR),
+    "phone lost": _lost,
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
 async def test_whatever_ends_a_right_ends_its_key_by_the_list(issue: Issue, cause: str) -> None:
     cti = await keyed(issue)
     before, entries = await listed(issue)
     assert entries == []
-    issue.database.execute(cause)
+    CAUSES[cause](issue)
     assert await refresh_access(issue.world, [issue.lock.id]) == [issue.lock.id]
     number, entries = await listed(issue)
     assert entries == [cti]
@@ -264,7 +290,7 @@ async def test_whatever_ends_a_right_ends_its_key_by_the_list(issue: Issue, caus
 
 async def test_the_list_is_pruned_at_the_keys_own_end(issue: Issue) -> None:
     await keyed(issue)
-    issue.database.execute(FROZEN)
+    issue.freeze()
     await refresh_access(issue.world, [issue.lock.id])
     issue.clock.move(73 * HOUR)
     async with issue.world.transactions.begin() as work:
@@ -282,7 +308,7 @@ async def test_the_doors_state_follows_the_lease_and_never_the_next_one_early(is
 
     assert await state() == (1, True)
     following = a_tenancy(issue.place, epoch=2, lower=issue.tenancy.upper, days=10)
-    await sign(issue.database.transactions("api"), issue.place, following)
+    await sign(issue.bench.transactions("api"), issue.place, following)
     assert await state() == (1, True)  # signed for later: this tenant's key must live
     issue.clock.at = issue.tenancy.upper + HOUR
     assert await state() == (2, True)
