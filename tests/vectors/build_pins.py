@@ -124,14 +124,15 @@ def slot_cases() -> list[SlotCase]:
     guest, owner = replace(tenant, holder_class=HolderClass.GUEST), replace(tenant, epoch=None)
     owner = replace(owner, holder_class=HolderClass.OWNER)
     staff = replace(owner, holder_class=HolderClass.STAFF)
+    coming = replace(tenant, epoch=4)
     edges = [("from", NOW - 60), ("until", NOW + 60)]
     return [
         *(SlotCase(f"{n} {d:+d}", tenant, ClockView(at + d)) for n, at in edges for d in (-300, -1, 0, 1, 300)),
         SlotCase("tenant's, clock lost", tenant, ClockView(None, NOW - 99)),
         SlotCase("tenant's, clock lost, floor past until", tenant, ClockView(None, NOW + 60)),
         SlotCase("tenant's, clock lost, of the last tenancy", replace(tenant, epoch=2), ClockView(None, NOW)),
-        SlotCase("tenant's, clock lost, of the next tenancy", replace(tenant, epoch=4), ClockView(None, NOW - 61)),
-        SlotCase("tenant's, clock lost, of the next tenancy begun", replace(tenant, epoch=4), ClockView(None, NOW - 60)),
+        SlotCase("tenant's, clock lost, of the next tenancy", coming, ClockView(None, NOW - 61)),
+        SlotCase("tenant's, clock lost, of the next tenancy begun", coming, ClockView(None, NOW - 60)),
         SlotCase("clock behind its floor", tenant, ClockView(NOW, NOW + 60)),
         SlotCase("guest's, clock lost", guest, ClockView(None, NOW)),
         SlotCase("owner's, clock lost", owner, ClockView(None, NOW)),
