@@ -54,6 +54,7 @@ class Central:
         self._where: dict[bytes, hci.Address] = {}
         self._lines: dict[int, _Line] = {}
         self._connecting = asyncio.Lock()
+        self._dead = False
         self.attenuation = 0
         sink = AsyncPipeSink(controller)
         config = DeviceConfiguration(name="gateway", address=address)
@@ -75,6 +76,7 @@ class Central:
 
     def abandon(self) -> None:
         """The power went, and the controller with it: wait for none of its answers."""
+        self._dead = True
         self._feed = lambda _event: None
         for line in self._lines.values():
             if line.task is not None:
@@ -123,7 +125,7 @@ class Central:
             pass  # out of reach, or gone in the middle: the core is told below
         finally:
             self._lines.pop(connection, None)
-            if line.link is not None:
+            if line.link is not None and not self._dead:
                 with contextlib.suppress(core.BaseBumbleError, hci.HCI_Error, asyncio.CancelledError):
                     await line.link.disconnect()
             self._feed(LockGone(connection))

@@ -318,6 +318,7 @@ class Gateway:
             self._end(session, CarryFault.BROKE_OFF if silent else CarryFault.NOT_HEARD)
         if self._up and self._at >= self._hear_at:
             self._hear_at = self._at + HEAR_MS
+            self._told_free = None  # said again each time: a lost word must not leave us full for ever
             self._heard = {
                 tag: sight for tag, sight in self._heard.items() if self._at - sight[1] <= HEARD_MS
             }

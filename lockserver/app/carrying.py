@@ -76,6 +76,7 @@ class Seat:
     serves: dict[bytes, UUID]
     heard_at: datetime
     boot: int | None = None
+    free: int | None = None
     busy_until: datetime | None = None
     hears: dict[UUID, tuple[int, datetime]] = field(default_factory=dict)
 
@@ -174,8 +175,9 @@ class Carrying:
         if seat is None:
             return False
         news, seat.boot = seat.boot != boot, boot
-        seat.heard_at = now
-        seat.busy_until = None if free else now + BUSY_REST
+        seat.heard_at, seat.free = now, free
+        if free:
+            seat.busy_until = None
         return news
 
     def gateway_hears(
@@ -231,8 +233,9 @@ class Carrying:
         return [gateway_id for _, gateway_id in sorted(reach, key=lambda one: (-one[0], one[1]))]
 
     def _busy(self, gateway_id: UUID, now: datetime) -> bool:
-        rest = self._seats[gateway_id].busy_until
-        return rest is not None and now < rest
+        """Tell whether it has no connection to spare: it said so, or has just sent an errand back for that."""
+        seat = self._seats[gateway_id]
+        return seat.free == 0 or (seat.busy_until is not None and now < seat.busy_until)
 
     # ---- what goes down
 

@@ -84,9 +84,7 @@ class Lane(Doorway):
         offer = {name: b64(value) for name, value in station.offer(house_id.bytes).items()}
         body = {"name": station.name, **offer} | changes
         sent = wished(owner, WishOperation.NAME_GATEWAY, house_id, body)
-        return await self.http.post(
-            f"/v1/houses/{house_id}/gateways", json=sent, headers=owner.headers
-        )
+        return await self.http.post(f"/v1/houses/{house_id}/gateways", json=sent, headers=owner.headers)
 
     async def ble_lock(self, owner: Person, door: Door) -> SimLock:
         """A lock in service that has no network: claimed by hand, then on air, its broker out of reach."""

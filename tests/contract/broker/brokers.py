@@ -24,10 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from lockserver.domain.lock import hash_broker_secret
-from lockserver.mqtt.authorise import CalloutSigner, KnownLock, Proof
+from lockserver.mqtt.authorise import CalloutSigner, Kind, KnownLock, Proof
 from lockserver.mqtt.callout import Callout, CalloutSettings
 from lockserver.mqtt.embedded import EmbeddedNats, Passwords, TlsFiles
 from lockserver.mqtt.link import BrokerAddress, BrokerLink, LinkLost
+from lockserver.run.own_broker import ACL
 
 HOST = "127.0.0.1"
 MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
@@ -40,6 +41,19 @@ class Credentials:
     lock_id: str
     shard: str
     secret: bytes
+    kind: Kind = "lock"
+
+    @property
+    def up(self) -> str:
+        """Where it speaks."""
+        own = f"{self.shard}/{self.lock_id}/up"
+        return f"g/{own}" if self.kind == "gateway" else f"l/{own}/report"
+
+    @property
+    def down(self) -> str:
+        """What it hears."""
+        own = f"{self.shard}/{self.lock_id}/down"
+        return f"g/{own}" if self.kind == "gateway" else f"l/{own}/command"
 
 
 class Directory:
@@ -47,7 +61,9 @@ class Directory:
 
     def __init__(self, locks: list[Credentials]) -> None:
         self.known = {
-            lock.lock_id: KnownLock(lock.lock_id, lock.shard, "active", hash_broker_secret(lock.secret), b"")
+            lock.lock_id: KnownLock(
+                lock.lock_id, lock.shard, "active", hash_broker_secret(lock.secret), b"", lock.kind
+            )
             for lock in locks
         }
         self.broken = False
@@ -198,10 +214,7 @@ class MosquittoUnderTest:
     """Debian's mosquitto: the certificate is the identity, patterns give the permissions."""
 
     name = "mosquitto"
-    acl = (
-        "user bridge-0\ntopic read l/+/+/up/#\ntopic write l/+/+/down/#\n"
-        "pattern write l/+/%u/up/#\npattern read l/+/%u/down/#\n"
-    )
+    acl = ACL.format(bridge="bridge-0")
     client_id_rule = "use_username_as_clientid true"
 
     def __init__(self, folder: Path, locks: list[Credentials]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from lockserver.mqtt import authorise
-from lockserver.mqtt.authorise import Asked, CalloutSigner, Granted
+from lockserver.mqtt.authorise import Asked, CalloutSigner, Granted, Kind
 from lockserver.mqtt.link import BrokerLink, LinkLost
 from tests.contract.broker.brokers import (
     MOSQUITTO,
@@ -44,9 +44,11 @@ BROKERS = [
 
 
 @asynccontextmanager
-async def running(kind: Callable[..., Broker], folder: Path) -> AsyncIterator[tuple[Any, Any, Any]]:
-    a = Credentials(secrets.token_hex(16), "0a", secrets.token_bytes(32))
-    b = Credentials(secrets.token_hex(16), "0b", secrets.token_bytes(32))
+async def running(
+    kind: Callable[..., Broker], folder: Path, victim: Kind = "lock", thief: Kind = "lock"
+) -> AsyncIterator[tuple[Any, Any, Any]]:
+    a = Credentials(secrets.token_hex(16), "0a", secrets.token_bytes(32), victim)
+    b = Credentials(secrets.token_hex(16), "0b", secrets.token_bytes(32), thief)
     broker = kind(folder, [a, b])
     await broker.start()
     try:
@@ -57,9 +59,9 @@ async def running(kind: Callable[..., Broker], folder: Path) -> AsyncIterator[tu
 
 async def stations(broker: Broker, a: Credentials, b: Credentials) -> tuple[Station, Station]:
     bridge = await connect(broker.bridge())
-    await bridge.link.subscribe(["l/+/+/up/#"])
+    await bridge.link.subscribe(["l/+/+/up/#", "g/+/+/up"])
     lock = await connect(broker.lock(a))
-    await lock.link.subscribe([f"l/{a.shard}/{a.lock_id}/down/command"])
+    await lock.link.subscribe([a.down])
     return bridge, lock
 
 
@@ -70,21 +72,21 @@ async def attack(broker: Broker, a: Credentials, b: Credentials) -> set[str]:
     thief = await connect(broker.lock(b))
     # B publishes as A, then as itself: delivery is in order, so its own message is the proof that
     # the forged one is not merely late.
-    own_up = f"l/{b.shard}/{b.lock_id}/up/report"
-    thief.link.publish(f"l/{a.shard}/{a.lock_id}/up/report", b"forged")
+    own_up = b.up
+    thief.link.publish(a.up, b"forged")
     thief = await honest_word(broker, b, thief, bridge, own_up)
     if any(payload == b"forged" for _, payload, _ in bridge.received):
         breaches.add("publish")
     # B listens to A, by name and by wildcard.
-    for wanted in (f"l/{a.shard}/{a.lock_id}/down/command", "l/+/+/down/#", "#"):
+    for wanted in (a.down, "l/+/+/down/#", "g/+/+/down", "#"):
         try:
             await thief.link.subscribe([wanted])
         except LinkLost:
             if thief.link.lost.is_set():
                 thief = await connect(broker.lock(b))
-    await thief.link.subscribe([f"l/{b.shard}/{b.lock_id}/down/command"])
-    bridge.link.publish(f"l/{a.shard}/{a.lock_id}/down/command", b"for a only")
-    bridge.link.publish(f"l/{b.shard}/{b.lock_id}/down/command", b"for b")
+    await thief.link.subscribe([b.down])
+    bridge.link.publish(a.down, b"for a only")
+    bridge.link.publish(b.down, b"for b")
     await victim.until(b"for a only")
     await thief.until(b"for b")
     if any(payload == b"for a only" for _, payload, _ in thief.received):
@@ -94,7 +96,7 @@ async def attack(broker: Broker, a: Credentials, b: Credentials) -> set[str]:
     robber: BrokerLink | None = None
     with suppress(LinkLost):
         robber = (await connect(broker.lock(b, client_id=a.lock_id))).link
-    bridge.link.publish(f"l/{a.shard}/{a.lock_id}/down/command", b"still here?")
+    bridge.link.publish(a.down, b"still here?")
     try:
         await victim.until(b"still here?")
     except (LinkLost, TimeoutError):
@@ -126,6 +128,26 @@ async def honest_word(
 async def test_L18_a_lock_is_only_itself(kind: Callable[..., Broker], tmp_path: Path) -> None:
     async with running(kind, tmp_path) as (broker, a, b):
         assert await attack(broker, a, b) == set()
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+@pytest.mark.parametrize(
+    ("victim", "thief"), [("lock", "gateway"), ("gateway", "lock"), ("gateway", "gateway")]
+)
+async def test_L18_a_gateway_is_only_itself(
+    kind: Callable[..., Broker], tmp_path: Path, victim: Kind, thief: Kind
+) -> None:
+    async with running(kind, tmp_path, victim, thief) as (broker, a, b):
+        assert await attack(broker, a, b) == set()
+
+
+async def test_L18_mutant_gateways_that_hear_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A responder that grants a gateway what all gateways have is caught."""
+    monkeypatch.setattr(Granted, "permissions", property(lambda _self: (["g.>"], ["g.>"])))
+    async with running(NatsUnderTest, tmp_path, "gateway", "gateway") as (broker, a, b):
+        assert await attack(broker, a, b) == {"publish", "subscribe"}
 
 
 async def test_L18_mutant_permissions_of_all_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
