@@ -75,6 +75,8 @@ class Chip(Medium, Banks, Protocol):
 
 #: Percent of a set of batteries that one movement of the motor takes: 8,000 movements a set.
 MOVE_PERCENT: Final = 100 / 8000
+#: Seconds between readings of the gauge while nothing moves.
+GAUGE_SECONDS: Final = 3600.0
 #: Alarms remembered, for whoever looks.
 ALARMS: Final = 32
 
@@ -167,6 +169,7 @@ class Driver:
         self._medium = medium
         self._settings = settings
         self._timer: asyncio.TimerHandle | None = None
+        self._read_at = 0.0
 
     @property
     def on(self) -> bool:
@@ -189,6 +192,7 @@ class Driver:
             self.feed(DoorSensor(self.mechanics.leaf_open))
         if self.mechanics.case_open:
             self.feed(TamperSensor(open=True))
+        self._read_at = time.monotonic()
         self.feed(BatteryReading(self.mechanics.gauge))
         self._join()
 
@@ -278,4 +282,11 @@ class Driver:
             return
         wait = max(due - self.clocks.now().mono, 1) / 1000
         with contextlib.suppress(RuntimeError):  # no loop: somebody drives by hand
-            self._timer = asyncio.get_running_loop().call_later(wait, self.feed, Tick())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    def _tick(self) -> None:
+        """Time has passed; now and then the gauge is read though nothing moved."""
+        if time.monotonic() - self._read_at >= GAUGE_SECONDS:
+            self._read_at = time.monotonic()
+            self.feed(BatteryReading(self.mechanics.gauge))
+        self.feed(Tick())

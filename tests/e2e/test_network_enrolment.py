@@ -21,9 +21,10 @@ from firmware_sim.core.identity import FactoryIdentity
 from firmware_sim.core.image import build_image
 from firmware_sim.factory import make_lock, open_ca, sign_image
 from firmware_sim.links.drive import Driver
+from firmware_sim.links.flash_file import FileMedium
 from firmware_sim.links.login import Login, factory_login
-from firmware_sim.links.memory import MemoryMedium
 from firmware_sim.links.mqtt import BrokerAddress, MqttLink
+from firmware_sim.links.mqtt_light import LightMqttLink
 from lockserver.domain.lock import hash_broker_secret
 from lockserver.keys.devices import FactoryTrust
 from lockserver.mqtt.authorise import KnownLock
@@ -48,6 +49,7 @@ from tests.support.site import Enrolled, Site, burn, claim_offer, source
 
 KINDS = [
     "nats",
+    "nats, light client",
     pytest.param(
         "mosquitto",
         marks=[
@@ -92,7 +94,7 @@ class Yard:
     broker: NatsWithMakers | MosquittoWithMakers
     factory: FactoryIdentity
     driver: Driver
-    link: MqttLink
+    link: MqttLink | LightMqttLink
     station: Station
     site: Site
     address: BrokerAddress
@@ -136,7 +138,7 @@ async def yard(kind: str, folder: Path) -> AsyncIterator[Yard]:
     factory = make_lock(folder / "factory", ca)
     broker: NatsWithMakers | MosquittoWithMakers
     site = Site(source(5), now=int(time.time()))
-    if kind == "nats":
+    if kind.startswith("nats"):
         broker = NatsWithMakers(folder, [])
         broker.makers = Makers(FactoryTrust((ca.certificate,)))
         await broker.start()
@@ -150,8 +152,9 @@ async def yard(kind: str, folder: Path) -> AsyncIterator[Yard]:
     station = await connect(broker.bridge())
     await station.link.subscribe([ENROL_FILTER])
     settings = Settings(auto_lock=0, network_enrolment=True)
-    driver = Driver(factory, MemoryMedium(), settings=settings)
-    link = MqttLink(address, driver.feed)
+    medium = FileMedium(folder / "lock.flash")
+    driver = Driver(factory, medium, settings=settings)
+    link = (LightMqttLink if kind == "nats, light client" else MqttLink)(address, driver.feed)
     driver.broker = link
     driver.power_on()
     try:
@@ -161,6 +164,7 @@ async def yard(kind: str, folder: Path) -> AsyncIterator[Yard]:
         await link.stop()
         await station.link.close()
         await broker.stop()
+        medium.close()
 
 
 def leaf(broker: MosquittoUnderTest, name: str, public: bytes) -> bytes:
