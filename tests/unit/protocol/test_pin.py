@@ -137,7 +137,8 @@ def test_the_search_finds_what_is_keyed_and_nothing_else() -> None:
     assert search(octets("another seed", 32), pin_digits(SEED, pins[0]), pins) == ()
 
 
-def test_L05_the_pins_of_two_guests_tell_nothing_of_a_third() -> None:
+def pooled_hits() -> tuple[int, int]:
+    """(how many other PINs two guests might want, how many of them they hold already)."""
     known = {pin_digits(SEED, OfflinePin(3, PinCode.DAY, HOUR, n)) for n in (0, 1)}
     others = {
         pin_digits(seed, OfflinePin(epoch, code, hour, 0))
@@ -146,8 +147,25 @@ def test_L05_the_pins_of_two_guests_tell_nothing_of_a_third() -> None:
         for code in PinCode
         for hour in (HOUR - 1, HOUR, HOUR + 1)
     } - {pin_digits(SEED, OfflinePin(3, PinCode.DAY, HOUR, 0))}
-    assert len(others) == 2 * 2 * 9 * 3 - 1
-    assert not known & others
+    return len(others), len(known & others)
+
+
+def test_L05_the_pins_of_two_guests_tell_nothing_of_a_third() -> None:
+    assert pooled_hits() == (2 * 2 * 9 * 3 - 1, 0)
+
+
+@pytest.mark.parametrize("part", ["seed", "epoch", "hour"])
+def test_L05_mutant_digits_that_leave_something_out_are_caught(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pin_digits
+
+    def forgetful(seed: bytes, it: OfflinePin) -> str:
+        left_out = {"seed": (SEED, it), "epoch": (seed, it._replace(epoch=3))}
+        return whole(*left_out.get(part, (seed, it._replace(start_hour=HOUR))))
+
+    monkeypatch.setitem(globals(), "pin_digits", forgetful)
+    assert pooled_hits() != (2 * 2 * 9 * 3 - 1, 0)
 
 
 # -------------------------------------------------------------------------------- decisions

@@ -4,11 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.exceptions import InvalidSignature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockserver.protocol import firmware, gateway, keyed, pin, topics
+from lockserver.protocol import cose, firmware, gateway, keyed, pin, topics
 from lockserver.protocol.errors import RemoteError
 from lockserver.protocol.pin import subject_pin
 from tests.vectors import second_reading as wire
@@ -197,10 +196,30 @@ def test_L14_a_truncated_or_altered_image_is_not_the_manifests() -> None:
             firmware.check_image(manifest, other)
 
 
-def test_L14_mutant_a_manifest_under_another_kind_is_caught() -> None:
+def test_L14_mutant_a_reader_that_checks_no_signature_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken() -> set[str]:
+        return {row["name"] for row in FIRMWARE["refuse"] if passes(raw(row["hex"]))}
+
+    def passes(data: bytes) -> bool:
+        try:
+            firmware.read_firmware(data, raw(FIRMWARE["signer_public"]))
+        except RemoteError:
+            return False
+        return True
+
+    assert taken() == set()
+    monkeypatch.setattr(cose, "verify", lambda *_: True)
+    assert taken() == {"another kind", "last bit of the signature"}
+
+
+def test_L14_mutant_an_image_that_is_only_measured_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     row = FIRMWARE["manifests"][0]
-    with pytest.raises(InvalidSignature):
-        wire.signed("LK1-CMD", raw(row["hex"]), raw(FIRMWARE["signer_public"]))
+    manifest = firmware.read_firmware(raw(row["hex"]), raw(FIRMWARE["signer_public"]))
+    altered = bytes([raw(row["image"])[0] ^ 1]) + raw(row["image"])[1:]
+    with pytest.raises(RemoteError):
+        firmware.check_image(manifest, altered)
+    monkeypatch.setattr(firmware, "sha256", lambda _: manifest.digest)
+    firmware.check_image(manifest, altered)  # what the check above would have let by
 
 
 def test_topics_of_gateways_and_of_enrolment_follow_from_the_page() -> None:
