@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 
 from firmware_sim.core.autolock import AutoLock
 from firmware_sim.core.core import Settings
+from firmware_sim.core.events import Sign
 from firmware_sim.core.hold_open import window_end
 from lockserver.protocol.access import Operation
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.claims import WEEK, Schedule, minute_of_week
 from lockserver.protocol.enrolment import DoorKind
 from lockserver.protocol.journal import How, What
+from lockserver.protocol.slots import SlotKind
 from tests.support.site import T0
 from tests.unit.firmware_sim.desk import Desk
+from tests.unit.firmware_sim.doorstep import Doorstep
 
 LOCKED, UNLOCKED = BoltState.LOCKED, BoltState.UNLOCKED
 START, END = 30, 90
@@ -206,3 +209,32 @@ def test_windows_that_touch_are_one_across_the_end_of_the_week_too() -> None:
     assert window_end(touching, T0) == T0 + 30 * 60
     week_end = T0 + (WEEK - base) * 60
     assert window_end(touching, week_end - 1) == week_end + (base + 30) * 60
+
+
+@pytest.mark.parametrize("way", ["pin", "card", "remote"])
+def test_whoever_may_open_latches_by_whatever_way(way: str) -> None:
+    step = Doorstep(kind=DoorKind.SHARED, settings=Settings(auto_lock=5))
+    card = b"\x04\xa1\xb2\xc3"
+    state = step.site.state(
+        step.enrolled,
+        version=1,
+        epoch=None,
+        hold_open=window(),
+        pins=(step.slot(1, "2718281", epoch=None),),
+        cards=(step.slot(2, card, SlotKind.CARD, epoch=None),),
+    )
+    step.deliver(step.site.documents(step.enrolled, state))
+    minutes(step, START)
+    step.attest()
+    if way == "pin":
+        assert step.key("2718281") is Sign.OPEN
+    elif way == "card":
+        assert step.card(card) is Sign.OPEN
+    else:
+        holder = step.site.holder()
+        key = step.site.credential(step.enrolled, holder, epoch=None)
+        step.deliver(step.site.unlock(step.enrolled, holder, credential=key)[0])
+    minutes(step, 1)
+    assert step.bolt is UNLOCKED
+    minutes(step, END)
+    assert step.bolt is LOCKED

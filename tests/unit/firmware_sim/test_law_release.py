@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from firmware_sim.core import release
-from firmware_sim.core.events import ButtonPressed, IdentityChanged, Reboot, ResetHeld
+from firmware_sim.core.events import (
+    ButtonPressed,
+    CardPresented,
+    IdentityChanged,
+    KeypadEntered,
+    Reboot,
+    ResetHeld,
+    Sign,
+)
 from firmware_sim.core.flash import Flash
 from firmware_sim.core.identity import Identity, load_identity
 from firmware_sim.core.release import LINGER_MS
@@ -17,9 +25,12 @@ from lockserver.protocol.enrolment import DoorKind
 from lockserver.protocol.errors import AirCode, Denial
 from lockserver.protocol.journal import How, What
 from lockserver.protocol.limits import RELEASE_LIFE
+from lockserver.protocol.pin import verifier
 from lockserver.protocol.reports import Applied, Hello, JournalBatch
+from lockserver.protocol.slots import SlotKind
 from tests.support.site import Site, ask_claim, claim_offer, source
 from tests.unit.firmware_sim.desk import Desk
+from tests.unit.firmware_sim.doorstep import Doorstep
 
 LINGER = LINGER_MS / 1000
 
@@ -343,3 +354,23 @@ def test_an_unowned_lock_has_nothing_to_forget() -> None:
     desk.lock.feed(ResetHeld())
     desk.wait(LINGER + 1)
     assert sum(isinstance(e, Reboot) for e in desk.lock.effects) == reboots == 1
+
+
+def test_L13_pins_and_cards_of_the_old_door_open_nothing_and_stand_nowhere() -> None:
+    step = Doorstep()
+    pin, card = "2718281", b"\x04\xa1\xb2\xc3\xd4"
+    step.give(pins=(step.slot(3, pin),), cards=(step.slot(4, card, SlotKind.CARD),))
+    assert step.key(pin) is Sign.OPEN
+    known = {
+        "the PIN's verifier": verifier(step.seed_of_door, SlotKind.PIN, pin.encode()),
+        "the card's verifier": verifier(step.seed_of_door, SlotKind.CARD, card),
+        "whose they are": bytes([3]) * 16,
+        "door seed": step.seed_of_door,
+    }
+    assert left_over(step, known) == list(known)
+    order(step, step.site.release(step.enrolled))
+    assert left_over(step, known) == []
+    openings = step.openings
+    step.lock.feed(KeypadEntered(pin))
+    step.lock.feed(CardPresented(card))
+    assert step.openings == openings
