@@ -13,6 +13,7 @@ from firmware_sim.core.acts import Act, Acts, Done
 from firmware_sim.core.hold_open import HOLD, Hold, Mode, load_hold, window_end
 from lockserver.protocol.access import OPENS, Operation
 from lockserver.protocol.bolt import BoltState
+from lockserver.protocol.codec import decode, encode
 from lockserver.protocol.journal import How, What
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Milliseconds before each further try of a relock that failed; after the last it is left.
 RETRY_MS: Final = (2_000, 10_000, 30_000)
+
+_FAILED: Final = "relock"
 
 
 class AutoLock:
@@ -31,7 +34,10 @@ class AutoLock:
         self._acts = acts
         self._hold = load_hold(core.flash.get(HOLD))
         self._due: int | None = None
-        self._failed = 0
+        raw = core.flash.get(_FAILED)
+        failed = 0 if raw is None else decode(raw)
+        self._failed = failed if isinstance(failed, int) else 0
+        """Tries in a row that did not end locked, over power cuts too: a motor may pull the power down."""
 
     @property
     def held_open(self) -> bool:
@@ -61,9 +67,11 @@ class AutoLock:
             self._hold = Hold(Mode.HELD)
         elif what is What.LOCKED and act.how is not How.SELF:
             self._hold = self._locked_by_hand()
+        elif what is What.LOCKED:
+            return {_FAILED: None}
         else:
             return {}
-        return self._hold.record()
+        return self._hold.record() | {_FAILED: None}
 
     def finished(self, act: Act, what: What) -> None:
         """After an opening the time runs; after a relock that failed, the time to the next try."""
@@ -83,9 +91,8 @@ class AutoLock:
 
     def unlocked(self) -> None:
         """The bolt is back, whoever drew it: from now on the time runs."""
-        seconds = self._seconds()
         self._failed = 0
-        self._due = self._core.at.mono + seconds * 1000 if seconds else None
+        self._arm()
 
     def locked_by_hand(self) -> Record:
         """The cylinder threw the bolt: nothing holds it open any more. What to put into flash."""
@@ -95,8 +102,8 @@ class AutoLock:
 
     def sensed(self, state: BoltState) -> None:
         """Where the bolt stands, looked at without a movement (at boot)."""
-        if state is BoltState.UNLOCKED:
-            self.unlocked()
+        if state is BoltState.UNLOCKED and not self.gave_up:
+            self._arm()
         elif state is BoltState.LOCKED and self._hold.open:
             self._core.flash.put(self.locked_by_hand())
 
@@ -120,11 +127,15 @@ class AutoLock:
                     operation=Operation.LOCK,
                     how=How.SELF,
                     subject=None,
-                    before={},
+                    before={_FAILED: encode(self._failed + 1)},
                     settle=lambda _done, _number: {},
                     answer=_nobody_asked,
                 )
             )
+
+    def _arm(self) -> None:
+        seconds = self._seconds()
+        self._due = self._core.at.mono + seconds * 1000 if seconds else None
 
     # ---- windows
 

@@ -120,6 +120,22 @@ def test_mutant_a_lock_that_never_gives_up_drains_its_battery(monkeypatch: pytes
         test_a_jam_is_tried_again_a_few_times_and_then_left()
 
 
+def test_a_motor_that_pulls_the_power_down_is_not_tried_at_every_boot() -> None:
+    desk = desk_at(5)
+    unlock(desk)
+    before = desk.lock.door.tries
+    for _ in range(20):
+        desk.lock.cut_at_move = 0
+        desk.wait(60)
+        desk.lock.cut_at_move = None
+        desk.lock.door.state = UNLOCKED  # it had no strength to move
+        desk.lock.power_on()
+    assert desk.lock.door.tries - before == TRIES
+    unlock(desk)
+    desk.wait(6)
+    assert desk.bolt is LOCKED, "with new batteries the next opening is locked as ever"
+
+
 def test_a_jam_that_passes_ends_locked_and_a_closing_door_is_another_chance() -> None:
     desk = desk_at(5)
     desk.lock.swing(is_open=False)
