@@ -107,7 +107,7 @@ class PostgresBench:
         self.database = database
         self._engine = create_engine(async_url(database.superuser), poolclass=NullPool)
         self._ear: psycopg.Connection[Any] | None = None
-        self._anybody: PostgresTransactions | None = None
+        self._as: dict[str, PostgresTransactions] = {}
 
     def listen(self) -> None:
         """Hear every channel from now on."""
@@ -121,13 +121,11 @@ class PostgresBench:
         self._engine.dispose()
 
     def transactions(self, role: str = "") -> ports.Transactions:
-        if role:
-            return self.database.transactions(role)
-        if self._anybody is None:
-            pool = Pool(self.database.superuser, size=4)
+        if role not in self._as:
+            pool = Pool(self.database.url(role) if role else self.database.superuser, size=4)
             self.database.pools.append(pool)
-            self._anybody = PostgresTransactions(pool)
-        return self._anybody
+            self._as[role] = PostgresTransactions(pool)
+        return self._as[role]
 
     def rows(self, table: str, **equal: Any) -> list[Values]:
         of = metadata.tables[table]

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 import pytest_asyncio
 
-from lockserver.app.ports import Answer, Claim
+from lockserver.app.ports import Answer, Claim, Transactions
 from lockserver.app.ports.steps import Knock, Standing
 from lockserver.db.repositories import steps as written
-from lockserver.db.unit_of_work import PostgresTransactions
+from lockserver.domain.account import Phone, Session
 from lockserver.domain.command import Command
 from lockserver.domain.errors import IdempotencyRunningError, WishUsedError
-from lockserver.domain.lock import SpentWish
+from lockserver.domain.lock import IssuedCredential, Lock, SpentWish
 from lockserver.protocol.curve import key_id
+from tests.sim.memory.steps import Steps as InMemory
 from tests.support.database import Database
-from tests.support.end_state import EndState, an_end_state
-from tests.support.people import START, fresh
+from tests.support.people import START, a_place, a_tenancy, fresh, sign
+from tests.support.workbench import PostgresBench, Workbench
 
 pytestmark = pytest.mark.contract
 
@@ -33,19 +35,24 @@ ANSWER = Answer(202, {"Location": "/v1/commands/x"}, b"sealed")
 class Asking:
     """A tenant before his door, with a session, a phone and a key."""
 
-    database: Database
-    transactions: PostgresTransactions
-    made: EndState
+    bench: Workbench
+    tenant: UUID
+    lock: UUID
     session: UUID
     phone: UUID
+    credential: UUID
     sign_pub: bytes
 
     @property
+    def transactions(self) -> Transactions:
+        return self.bench.transactions("api")
+
+    @property
     def knock(self) -> Knock:
-        return Knock(self.session, self.made.tenant, self.made.lock, key_id(self.sign_pub), NOW)
+        return Knock(self.session, self.tenant, self.lock, key_id(self.sign_pub), NOW)
 
     def claim(self, key: str = "k1") -> Claim:
-        return Claim(f"holder:{self.made.tenant}", key, "POST /v1/locks/x/unlock", b"\x01" * 32)
+        return Claim(f"holder:{self.tenant}", key, "POST /v1/locks/x/unlock", b"\x01" * 32)
 
     async def stands(self, key: str = "none") -> Standing:
         async with self.transactions.steps() as steps:
@@ -55,11 +62,9 @@ class Asking:
 
     async def place(self, standing: Standing, *, key: str = "k1", wish: UUID | None = None) -> bool:
         until = NOW + timedelta(seconds=15)
-        spent = SpentWish(
-            wish or fresh(), self.made.tenant, self.phone, "unlock", self.made.lock, until, b"wish"
-        )
+        spent = SpentWish(wish or fresh(), self.tenant, self.phone, "unlock", self.lock, until, b"wish")
         command = Command(
-            fresh(), self.made.lock, self.made.tenant, standing.grant_id, standing.credential_id, spent.id,
+            fresh(), self.lock, self.tenant, standing.grant_id, standing.credential_id, spent.id,
             "unlock", 0, "queued", until,
         )  # fmt: skip
         async with self.transactions.steps() as steps:
@@ -67,35 +72,48 @@ class Asking:
 
     def written(self) -> tuple[int, int, int, int]:
         """Open commands, wishes, kept answers, lines of the log about it."""
-        [row] = self.database.execute(
-            "SELECT (SELECT count(*) FROM commands WHERE state = 'queued'), (SELECT count(*) FROM wishes),"
-            " (SELECT count(*) FROM idempotency),"
-            " (SELECT count(*) FROM audit_log WHERE verb = 'unlock_remotely')"
+        rows = self.bench.rows
+        return (
+            len(rows("commands", state="queued")),
+            len(rows("wishes")),
+            len(rows("idempotency")),
+            len(rows("audit_log", verb="unlock_remotely")),
         )
-        return row
 
 
 @pytest_asyncio.fixture
-async def asking(database: Database) -> Asking:
-    made = await an_end_state(database)
-    [(phone, sign_pub)] = database.execute(
-        "SELECT id, sign_pub FROM phones WHERE holder_id = %s", made.tenant
+async def asking(workbench: Workbench) -> Asking:
+    """Over PostgreSQL, and over the memory."""
+    return await before_the_door(workbench)
+
+
+async def before_the_door(bench: Workbench) -> Asking:
+    transactions = bench.transactions()
+    place = await a_place(transactions)
+    tenancy = a_tenancy(place)
+    [tenant] = await sign(transactions, place, tenancy)
+    lock = Lock(
+        fresh(), place.room.id, "SN-1", os.urandom(65), os.urandom(65), bytes(32), b"c", "0a", "active"
     )
-    [(session,)] = database.execute(
-        "SELECT s.id FROM sessions s JOIN holders h ON h.account_id = s.account_id WHERE h.id = %s",
-        made.tenant,
-    )
-    database.execute(  # the tenancy had ended: this one lives
-        "SET LOCAL session_replication_role = replica; UPDATE grants SET state = 'active', revoked_at = NULL;"
-        " UPDATE locks SET command_counter = 1"
-    )
-    return Asking(database, database.transactions("api"), made, session, phone, bytes(sign_pub))
+    phone = Phone(fresh(), tenant, os.urandom(65), os.urandom(65), None, "active", "staff")
+    async with transactions.begin() as work:
+        holder = await work.holders.one(tenant)
+        assert holder.account_id is not None
+        session = Session(fresh(), holder.account_id, os.urandom(32), NOW, os.urandom(32), NOW)
+        await work.sessions.add(session)
+        await work.phones.add(phone)
+        await work.locks.add(lock)
+        [grant] = await work.grants.of_tenancy(tenancy.id)
+        life = (START, START + timedelta(hours=72))
+        key = IssuedCredential(fresh(), grant.id, phone.id, lock.id, *life, START, 1, b"key", capabilities=1)
+        await work.credentials.add(key)
+    return Asking(bench, tenant, lock.id, session.id, phone.id, key.id, phone.sign_pub)
 
 
 async def test_all_of_it_is_written_at_once(asking: Asking) -> None:
     _, wishes, _, told = asking.written()
     standing = await asking.stands()
-    assert (standing.phone_id, standing.credential_id) == (asking.phone, asking.made.credential)
+    assert (standing.phone_id, standing.credential_id) == (asking.phone, asking.credential)
     assert await asking.place(standing)
     assert asking.written() == (1, wishes + 1, 1, told + 1)
     async with asking.transactions.steps() as steps:
@@ -104,11 +122,11 @@ async def test_all_of_it_is_written_at_once(asking: Asking) -> None:
     assert known.answer(asking.claim().route, asking.claim().body_hash) == ANSWER
 
 
-FALLEN = {
-    "session": "UPDATE sessions SET revoked_at = now()",
-    "grant": "UPDATE grants SET state = 'revoked', revoked_at = now()",
-    "phone": "UPDATE phones SET state = 'revoked', revoked_at = now()",
-    "credential": "UPDATE credentials SET revoked_at = now()",
+FALLEN: dict[str, tuple[str, dict[str, Any]]] = {
+    "session": ("sessions", {"revoked_at": NOW}),
+    "grant": ("grants", {"state": "revoked", "revoked_at": NOW}),
+    "phone": ("phones", {"state": "revoked", "revoked_at": NOW}),
+    "credential": ("credentials", {"revoked_at": NOW}),
 }
 
 
@@ -118,7 +136,8 @@ async def test_L38_what_ends_between_the_look_and_the_writing_lets_nobody_in(
 ) -> None:
     before = asking.written()
     standing = await asking.stands()
-    asking.database.execute(FALLEN[what])
+    table, changes = FALLEN[what]
+    assert asking.bench.force(table, **changes)
     assert not await asking.place(standing)
     assert asking.written() == before
 
@@ -131,15 +150,17 @@ async def test_L38_mutant_a_writer_that_believes_its_look_is_caught(
     for condition in ("AND g.state = 'active'", "AND p.state = 'active'", "AND c.revoked_at IS NULL"):
         believing = believing.replace(condition, "")
     monkeypatch.setattr(written, "_PLACE", believing)
+    monkeypatch.setattr(InMemory, "_stands", staticmethod(lambda *_: True))
     standing = await asking.stands()
-    asking.database.execute(FALLEN[what])
+    table, changes = FALLEN[what]
+    assert asking.bench.force(table, **changes)
     assert await asking.place(standing)
 
 
 async def test_L36_one_key_at_the_same_moment_writes_once(asking: Asking) -> None:
     _, wishes, _, _ = asking.written()
     standing = await asking.stands()
-    ended = await asyncio.gather(*(asking.place(standing) for _ in range(4)), return_exceptions=True)
+    ended = await asking.bench.together(*(asking.place(standing) for _ in range(4)))
     assert [one for one in ended if one is True] == [True]
     assert all(one is False or isinstance(one, IdempotencyRunningError) for one in ended if one is not True)
     assert asking.written()[:3] == (1, wishes + 1, 1)
@@ -167,13 +188,22 @@ async def test_a_key_that_runs_elsewhere_is_said_to_run(asking: Asking) -> None:
     assert not await asking.place(standing)
 
 
-async def test_a_server_that_went_away_is_found_again(asking: Asking) -> None:
+async def test_a_server_that_went_away_is_found_again(database: Database) -> None:
     """The step that meets it fails; the next one has a new connection."""
-    await asking.stands()
-    asking.database.execute(
+    bench = PostgresBench(database)
+    asking = await before_the_door(bench)
+    transactions = bench.transactions("api")
+
+    async def stands() -> bool:
+        async with transactions.steps() as steps:
+            return (await steps.standing(asking.knock, asking.claim()))[1] is not None
+
+    assert await stands()
+    database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     with pytest.raises(psycopg.OperationalError):
-        await asking.stands()
-    await asking.stands()
+        await stands()
+    assert await stands()
+    bench.close()

@@ -1,8 +1,7 @@
-"""L-23 and its neighbours, by direct SQL and through the repositories, each with its mutant."""
+"""L-23 and its neighbours, by direct SQL, and through the repositories of both keepers; with its mutant."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +10,8 @@ import pytest
 
 from lockserver.domain.errors import ConflictError, IntegrityRefusedError
 from tests.support.database import Database
-from tests.support.people import START, a_duty, a_holder, a_place, a_tenancy, fresh, sign
+from tests.support.people import START, a_duty, a_holder, a_place, a_registration, a_tenancy, fresh, sign
+from tests.support.workbench import Workbench
 
 pytestmark = pytest.mark.contract
 
@@ -64,8 +64,8 @@ async def test_L23_no_duty_is_taken_away(database: Database) -> None:
         database.execute("DELETE FROM occupants WHERE tenancy_id = %s", tenancy.id)
 
 
-async def test_L23_no_duty_for_a_stranger_and_no_second_one(database: Database) -> None:
-    transactions = database.transactions("api")
+async def test_L23_no_duty_for_a_stranger_and_no_second_one(workbench: Workbench) -> None:
+    transactions = workbench.transactions("api")
     place = await a_place(transactions)
     tenancy = a_tenancy(place)
     [tenant] = await sign(transactions, place, tenancy)
@@ -78,33 +78,28 @@ async def test_L23_no_duty_for_a_stranger_and_no_second_one(database: Database) 
             await work.duties.add(a_duty(tenancy.id, tenant))
 
 
-async def test_L23_an_ended_tenancy_owes_departure_duties(database: Database) -> None:
-    transactions = database.transactions("api")
+async def test_L23_an_ended_tenancy_owes_departure_duties(workbench: Workbench) -> None:
+    transactions = workbench.transactions()
     place = await a_place(transactions)
     tenancy = a_tenancy(place)
     [tenant] = await sign(transactions, place, tenancy)
-    database.execute(
-        "INSERT INTO registrations (id, client_no, duty_id, tenancy_id, holder_id, number_mask,"
-        " number_index, version, state, submitted_at) SELECT %s, 'N1', id, tenancy_id, holder_id,"
-        " '3301***', '\\x00', 1, 'submitted', now() FROM duties WHERE tenancy_id = %s",
-        fresh(),
-        tenancy.id,
-    )
+    await a_registration(transactions, tenancy, tenant, "N1")
+    ended = tenancy.ended(START, "early_tenant", tenant)
     with pytest.raises(IntegrityRefusedError) as refused:
         async with transactions.begin() as work:
-            await work.tenancies.save(tenancy.ended(START, "early_tenant", tenant))
+            await work.tenancies.save(ended)
     assert refused.value.detail == {"rule": "law_23_departure"}
     async with transactions.begin() as work:
-        await work.tenancies.save(tenancy.ended(START, "early_tenant", tenant))
+        await work.tenancies.save(ended)
         await work.duties.add(replace(a_duty(tenancy.id, tenant), kind="departure"))
-    with pytest.raises(psycopg.errors.CheckViolation, match="does not change"):
-        database.execute(
-            "UPDATE tenancies SET state = 'signed', ended_at = NULL, ended_by = NULL, end_reason = NULL"
-        )
+    with pytest.raises(IntegrityRefusedError) as refused:
+        async with transactions.begin() as work:
+            await work.tenancies.save(tenancy)
+    assert refused.value.detail == {"rule": "tenancy_ends_once"}
 
 
-async def test_a_room_holds_no_more_than_it_may(database: Database) -> None:
-    transactions = database.transactions("api")
+async def test_a_room_holds_no_more_than_it_may(workbench: Workbench) -> None:
+    transactions = workbench.transactions("api")
     place = await a_place(transactions, capacity=2)
     with pytest.raises(IntegrityRefusedError) as refused:
         await sign(transactions, place, a_tenancy(place), people=3)
@@ -112,8 +107,8 @@ async def test_a_room_holds_no_more_than_it_may(database: Database) -> None:
     await sign(transactions, place, a_tenancy(place), people=2)
 
 
-async def test_a_room_has_one_living_tenancy_at_any_instant(database: Database) -> None:
-    transactions = database.transactions("api")
+async def test_a_room_has_one_living_tenancy_at_any_instant(workbench: Workbench) -> None:
+    transactions = workbench.transactions("api")
     place = await a_place(transactions)
     first = a_tenancy(place)
     await sign(transactions, place, first)
@@ -125,22 +120,23 @@ async def test_a_room_has_one_living_tenancy_at_any_instant(database: Database) 
     await sign(transactions, other, a_tenancy(other))  # another room, the same days
 
 
-async def test_two_leases_at_once_one_wins(database: Database) -> None:
-    transactions = database.transactions("api")
+async def test_two_leases_at_once_one_wins(workbench: Workbench) -> None:
+    transactions = workbench.transactions("api")
     place = await a_place(transactions)
-    outcomes = await asyncio.gather(
-        *(sign(transactions, place, a_tenancy(place, epoch)) for epoch in (1, 2)),
-        return_exceptions=True,
+    outcomes = await workbench.together(
+        *(sign(transactions, place, a_tenancy(place, epoch)) for epoch in (1, 2))
     )
     refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     assert len(refused) == 1
     assert isinstance(refused[0], ConflictError | IntegrityRefusedError)
-    assert database.execute("SELECT count(*) FROM tenancies") == [(1,)]
+    assert len(workbench.rows("tenancies")) == 1
 
 
-async def test_a_rooms_epoch_only_rises(database: Database) -> None:
-    transactions = database.transactions("api")
+async def test_a_rooms_epoch_only_rises(workbench: Workbench) -> None:
+    transactions = workbench.transactions("api")
     place = await a_place(transactions)
     await sign(transactions, place, a_tenancy(place, epoch=4))
-    with pytest.raises(psycopg.errors.CheckViolation, match="only rises"):
-        database.execute("UPDATE doors SET epoch = 3 WHERE id = %s", place.room.id)
+    with pytest.raises(IntegrityRefusedError) as refused:
+        async with transactions.begin() as work:
+            await work.doors.save(replace(place.room, epoch=3))
+    assert refused.value.detail == {"rule": "epoch_rises"}
