@@ -356,6 +356,41 @@ def _numbered(key_iv: bytes, number: int) -> bytes:
     return key_iv[:16] + iv.to_bytes(12, "big")
 
 
+# ---------------------------------------------------------------------------------- 10, enrolment
+
+
+@dataclass
+class Claiming:
+    """An owner at a lock that has no identity: ``e1``, ``take_e2``, ``e3``, ``take_e4``."""
+
+    owner: ec.EllipticCurvePrivateKey
+    serial: str
+    claim_code: bytes
+
+    def e1(self) -> bytes:
+        return b"\x10\x01" + point_of(self.owner)
+
+    def take_e2(self, message: bytes) -> bytes:
+        """The offer, for the server: it checks the factory's signature, I only what I can compare."""
+        need(message != b"\x7f", "the button was not pressed")
+        need(message[:2] == b"\x11\x01", "no E2")
+        offer = message[2:]
+        fields = decode(decode(offer)[2])
+        need(fields[2] == self.serial and fields[7] == point_of(self.owner), "another's offer")
+        self._nonce: bytes = fields[4]
+        return offer
+
+    def e3(self, document: bytes) -> bytes:
+        key = expand(extract(self._nonce, self.claim_code), b"LK1 enrol\0" + self.serial.encode(), 32)
+        return b"\x12\x01" + hmac.digest(key, b"\x12\x01" + document, "sha256") + document
+
+    def take_e4(self, message: bytes) -> bytes:
+        """The lock's first report, a box for the server."""
+        need(message != b"\x7f", "refused")
+        need(message[:2] == b"\x13\x01", "no E4")
+        return message[2:]
+
+
 # ---------------------------------------------------------------------------------- 15, PINs
 
 

@@ -8,7 +8,8 @@ import pytest
 from bleak import BleakClient, BleakScanner
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware_sim.core.events import BoltReport, KeypadEntered
+from firmware_sim.core.events import BoltReport, ButtonPressed, KeypadEntered, RadioConnected, RadioMessage
+from firmware_sim.links.memory import MemoryLock
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.claims import Capability
 from lockserver.protocol.framing import Fragmenter, Reassembler
@@ -16,7 +17,7 @@ from lockserver.protocol.reports import Hello, JournalBatch, Outcome, Report
 from mobile_api.phone.bleak_bumble import backends
 from tests.e2e.test_ble_door import Room, a_room
 from tests.security import stranger as them
-from tests.support.site import Enrolled, Holder, Site, source
+from tests.support.site import Enrolled, Holder, Site, burn, source
 from tests.unit.firmware_sim.desk import Desk
 
 MTU = 23
@@ -136,6 +137,34 @@ def test_L05_a_key_that_is_not_the_credentials_is_answered_with_one_byte() -> No
     said = link.say(thief.m3(site.credential(desk.enrolled, holder), [], them.UNLOCK))
     assert said in ([b"\x7f"], []), "at once, or held back"
     assert desk.lock.door.moves == []
+
+
+def test_they_claim_a_lock_once_its_button_was_pressed() -> None:
+    site, factory = Site(source(3)), burn(3)
+    lock = MemoryLock(factory, source(4))
+    connections = iter(range(1, 9))
+
+    def say(connection: int, message: bytes) -> bytes:
+        lock.feed(RadioMessage(connection, message))
+        return lock.said[connection][-1]
+
+    def claiming(code: bytes = factory.claim_code) -> tuple[int, them.Claiming]:
+        connection = next(connections)
+        lock.feed(RadioConnected(connection))
+        return connection, them.Claiming(them.new_key(), factory.serial, code)
+
+    connection, early = claiming()
+    with pytest.raises(them.RefusedError, match="button"):
+        early.take_e2(say(connection, early.e1()))
+    for code, taken in ((bytes(16), False), (factory.claim_code, True)):
+        lock.feed(ButtonPressed())
+        connection, owner = claiming(code)
+        offer = owner.take_e2(say(connection, owner.e1()))
+        e3, enrolled = site.enrol(offer, bytes(16))  # the MAC is the phone's to make
+        answer = say(connection, owner.e3(e3[2 + 32 :]))
+        assert (answer != b"\x7f") is taken
+        if taken:
+            assert isinstance(site.open(enrolled, owner.take_e4(answer)).report, Hello)
 
 
 def test_digits_reckoned_from_the_page_open_a_lock_that_was_never_told_of_them() -> None:
