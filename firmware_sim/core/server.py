@@ -94,7 +94,7 @@ class Server:
     def down(self) -> None:
         """The broker is gone. Nothing is lost: the journal waits, or goes by a gateway."""
         self._core.broker_up = False
-        self._resend_at = None
+        self._change_carrier()
 
     def carried(self, connection: int, say: Reply) -> None:
         """A gateway carries for us from now on: all that would go to the broker, where there is none."""
@@ -108,8 +108,14 @@ class Server:
 
     def put_down(self, connection: int) -> None:
         """A gateway carries no more."""
-        if self._carriers.pop(connection, None) is not None and not self.linked:
-            self._resend_at = None
+        if self._carriers.pop(connection, None) is not None and not self._core.broker_up:
+            self._change_carrier()
+
+    def _change_carrier(self) -> None:
+        """What was on its way may be lost with who had it: it goes by who is left, or waits."""
+        self._resend_at = None
+        if self.linked and self._core.held is not None:
+            self._journal_anew(self._core.held)
 
     @property
     def linked(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from firmware_sim.core.events import BrokerDown
 from firmware_sim.core.server import Server
 from firmware_sim.core.sessions import CARRIERS, CARRY_IDLE_MS, IDLE_MS
 from lockserver.protocol.access import Operation
@@ -228,6 +229,25 @@ def test_with_a_broker_the_gateway_gets_answers_and_the_broker_the_journal() -> 
     assert not any(isinstance(r, JournalBatch) for r in session.reports())
     session.hand(desk.site.say_hello(desk.enrolled))
     assert any(isinstance(r, Hello) for r in session.reports())
+
+
+@pytest.mark.parametrize("lost", ["broker", "gateway"])
+def test_what_was_on_its_way_with_who_is_gone_goes_by_who_is_left(lost: str) -> None:
+    desk = Desk()
+    if lost == "broker":
+        desk.broker_up()
+    first = carried(desk)
+    last = carried(desk) if lost == "gateway" else None
+    tenant = desk.site.holder()
+    desk.open(tenant, desk.site.credential(desk.enrolled, tenant))
+    entry = desk.entries(What.UNLOCKED)[-1]
+    first.reports()
+    if last is None:
+        desk.lock.feed(BrokerDown())
+    else:
+        desk.hang_up(last.connection)
+    desk.wait(1)
+    assert any(entry in r.entries for r in first.reports() if isinstance(r, JournalBatch))
 
 
 def test_a_gateway_that_dies_loses_nothing_the_next_one_is_told_again() -> None:
