@@ -10,9 +10,10 @@ from firmware_sim.core.autolock import AutoLock
 from firmware_sim.core.core import Settings
 from firmware_sim.core.events import Sign
 from firmware_sim.core.hold_open import window_end
+from firmware_sim.links.memory import Cut
 from lockserver.protocol.access import Operation
 from lockserver.protocol.bolt import BoltState
-from lockserver.protocol.claims import WEEK, Schedule, minute_of_week
+from lockserver.protocol.claims import WEEK, Capability, Schedule, minute_of_week
 from lockserver.protocol.enrolment import DoorKind
 from lockserver.protocol.journal import How, What
 from lockserver.protocol.slots import SlotKind
@@ -238,3 +239,36 @@ def test_whoever_may_open_latches_by_whatever_way(way: str) -> None:
     assert step.bolt is UNLOCKED
     minutes(step, END)
     assert step.bolt is LOCKED
+
+
+def held_with_a_cut(operation: Operation, cut: int | None, share: float) -> tuple[Desk, int]:
+    """Hold open (or latch, with UNLOCK) with a cut at that write; the desk a minute after power is back."""
+    desk = gate()
+    minutes(desk, START)
+    holder = desk.site.holder()
+    powers = Capability.UNLOCK | Capability.HOLD_OPEN
+    key = desk.site.credential(desk.enrolled, holder, epoch=None, capabilities=powers)
+    before = desk.lock.medium.writes
+    if cut is not None:
+        desk.lock.medium.cut = Cut(cut, share)
+    desk.open(holder, key, operation=operation)
+    writes = desk.lock.medium.writes - before
+    desk.lock.medium.cut = None
+    if not desk.lock.on:
+        desk.lock.power_on()
+    minutes(desk, 1)
+    return desk, writes
+
+
+@pytest.mark.parametrize("operation", [Operation.HOLD_OPEN, Operation.UNLOCK])
+def test_L10_a_cut_while_a_door_is_held_open_leaves_it_as_the_journal_says(operation: Operation) -> None:
+    _, writes = held_with_a_cut(operation, None, 0.0)
+    outcomes = set()
+    for cut in range(writes):
+        for share in (0.0, 0.5, 1.0):
+            desk, _ = held_with_a_cut(operation, cut, share)
+            told = bool(desk.entries(What.HELD_OPEN))
+            assert (desk.bolt is UNLOCKED) is told, f"write {cut} share {share}"
+            assert desk.openings <= 1
+            outcomes.add(told)
+    assert outcomes == {True, False}
