@@ -72,6 +72,11 @@ class _Coming:
     manifest: FirmwareManifest
     offset: int = 0
 
+    def fits(self, manifest: FirmwareManifest) -> bool:
+        """Whether that is the same image: signed again on another day it may go on."""
+        mine = self.manifest
+        return (mine.counter, mine.digest) == (manifest.counter, manifest.digest)
+
     def record(self) -> Record:
         return {_COMING: encode([self.raw, self.offset])}
 
@@ -139,7 +144,7 @@ class Firmware:
         if manifest.counter <= self.running.counter:
             raise RemoteError(Denial.ROLLED_BACK, f"{manifest.counter} after {self.running.counter}")
         coming = self._coming
-        if coming is None or coming.manifest != manifest:
+        if coming is None or not coming.fits(manifest):
             coming = _Coming(body.manifest, manifest)
             self._core.flash.put(coming.record())
             banks.erase_image(self._other)

@@ -305,6 +305,17 @@ def test_an_update_that_was_begun_goes_on_after_a_cut() -> None:
     assert state.offset == MAX_CHUNK
 
 
+def test_an_update_signed_again_goes_on_and_another_image_starts_anew() -> None:
+    works = Works()
+    works.piece(works.manifest(IMAGE), 0, IMAGE[:MAX_CHUNK])
+    again = works.piece(works.manifest(IMAGE, iat=T0 + 1), 0, None)
+    assert again is not None
+    assert again.offset == MAX_CHUNK
+    other = works.piece(works.manifest(IMAGE, counter=3), 0, None)
+    assert other is not None
+    assert (other.offset, other.target) == (0, 3)
+
+
 def test_a_lock_without_a_manufacturers_key_takes_none() -> None:
     desk = Desk()
     desk.broker_up()
