@@ -89,6 +89,21 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="one JSON object a breach")
     audit.set_defaults(run=_audit)
 
+    firmware = commands.add_parser("firmware", help="firmware images for locks: list them, add one")
+    firmware.add_argument("do", choices=("list", "add"))
+    firmware.add_argument("image", nargs="?", type=Path, help="with add: the image")
+    firmware.add_argument("--manifest", type=Path, metavar="FILE", help="with add: the manufacturer's LK1-FW")
+    firmware.add_argument(
+        "--serials",
+        metavar="PREFIX",
+        help="with add: how the serial numbers of its locks begin",
+    )
+    firmware.add_argument(
+        "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
+    )
+    firmware.add_argument("--json", action="store_true", help="one JSON object an image")
+    firmware.set_defaults(run=_firmware)
+
     doctor = commands.add_parser("doctor", help="what is configured and reachable; what is not, and the cure")
     doctor.add_argument(
         "--data", type=Path, default=Path("data/demo"), metavar="DIR", help="default: %(default)s"
@@ -219,6 +234,18 @@ def _audit(given: argparse.Namespace) -> int:
     from lockserver.run.audit import audit_installation
 
     return audit_installation(given.data.absolute(), as_json=given.json)
+
+
+def _firmware(given: argparse.Namespace) -> int:
+    from lockserver.run.firmware import add_firmware, list_firmware
+
+    data = given.data.absolute()
+    if given.do == "list":
+        return list_firmware(data, as_json=given.json)
+    if given.image is None or given.manifest is None or not given.serials:
+        print("firmware add takes an image, --manifest FILE and --serials PREFIX", file=sys.stderr)
+        return os.EX_USAGE
+    return add_firmware(data, given.image, given.manifest, given.serials)
 
 
 def _doctor(given: argparse.Namespace) -> int:

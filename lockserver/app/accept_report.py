@@ -7,6 +7,7 @@ from uuid import UUID
 from lockserver.app.bridging import Bridging
 from lockserver.app.check_drift import check_drift
 from lockserver.app.converge_access import converge_access, send_documents
+from lockserver.app.converge_firmware import note_firmware
 from lockserver.app.ingest_journal import Batch, Kept
 from lockserver.app.note_hello import BOLTS, said_by
 from lockserver.app.ports import UnitOfWork
@@ -24,6 +25,7 @@ from lockserver.protocol.journal import Head
 from lockserver.protocol.reports import (
     Applied,
     Captured,
+    FirmwareState,
     Hello,
     Inventory,
     JournalBatch,
@@ -48,6 +50,7 @@ class Heard:
     acknowledge: Kept | None = None
     converge: bool = False
     time_nonce: bytes | None = None
+    firmware: FirmwareState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +86,7 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, by: Carri
         status = _news(before, envelope, by, now)
         if before.boot != status.boot:
             await work.lock_documents.allow_again(lock_id, 1)
-        if isinstance(report, Hello):
-            status, heard = await _hello(work, lock, status, report, evidence, now)
-        elif isinstance(report, Result):
-            status, heard = await _result(work, lock, status, report, evidence, now)
-        elif isinstance(report, Applied):
-            status, heard = await _applied(work, lock, status, report)
-            await count_refusals(work, status, report)
-        elif isinstance(report, Captured):
-            await work.captures.bring(_capture(world, lock, evidence, now))
-            heard = Heard()
-        elif isinstance(report, Inventory):
-            status = await check_drift(world, work, lock, status, report, now)
-            heard = Heard()
-        elif isinstance(report, TimeRequest):
-            heard = Heard(time_nonce=report.nonce)
-        else:
-            heard = Heard()
+        status, heard = await _take(world, work, _Word(lock, report, evidence, now), status)
         await work.lock_states.save(status)
         if isinstance(report, Hello | Applied):
             await settle_slots(work, status, now)
@@ -108,6 +95,40 @@ async def accept_report(world: Bridging, lock_id: UUID, sealed: bytes, by: Carri
     if lock.state == "enrolling":
         world.forget(lock_id)  # it may be in service by now
     return heard
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """One report that is this lock's, and news."""
+
+    lock: Lock
+    report: Report
+    evidence: bytes
+    now: datetime
+
+
+async def _take(
+    world: Bridging, work: UnitOfWork, word: _Word, status: LockStatus
+) -> tuple[LockStatus, Heard]:
+    """Return what the report makes of the lock's status, and what is left to do."""
+    lock, report, evidence, now = word.lock, word.report, word.evidence, word.now
+    if isinstance(report, Hello):
+        return await _hello(work, lock, status, report, evidence, now)
+    if isinstance(report, Result):
+        return await _result(work, lock, status, report, evidence, now)
+    if isinstance(report, Applied):
+        told = await _applied(work, lock, status, report)
+        await count_refusals(work, told[0], report)
+        return told
+    if isinstance(report, Captured):
+        await work.captures.bring(_capture(world, lock, evidence, now))
+    elif isinstance(report, Inventory):
+        return await check_drift(world, work, lock, status, report, now), Heard()
+    elif isinstance(report, TimeRequest):
+        return status, Heard(time_nonce=report.nonce)
+    elif isinstance(report, FirmwareState):
+        return await note_firmware(world, work, lock, status, report), Heard(firmware=report)
+    return status, Heard()
 
 
 def _capture(world: Bridging, lock: Lock, evidence: bytes, now: datetime) -> Capture:

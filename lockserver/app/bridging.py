@@ -7,7 +7,7 @@ inside. It reads what locks report, and believes only their signatures.
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +20,9 @@ from lockserver.protocol.curve import private_key
 from lockserver.protocol.envelope import seal_command
 from lockserver.protocol.errors import LocalError
 from lockserver.protocol.gateway import encode_down
+
+if TYPE_CHECKING:
+    from lockserver.app.converge_firmware import Update
 
 KNOWN_LOCKS = 20_000
 """Locks whose public keys are kept at hand; a process serves 10,000 in the first step."""
@@ -63,6 +66,8 @@ class Bridging:
     """Lock → number of the oldest entry that it said it still holds unacknowledged."""
     carrying: Carrying = field(default_factory=Carrying)
     """Who reaches which lock, and what is under way."""
+    updates: dict[UUID, "Update"] = field(default_factory=dict)
+    """Locks whose firmware is being brought up, and how far that is."""
     sights: dict[tuple[UUID, UUID], tuple[int, datetime]] = field(default_factory=dict)
     """(gateway, lock) → how loud it was when that was last written down, and when."""
     expel: Callable[[UUID], Awaitable[None]] = nobody_leaves

@@ -193,6 +193,16 @@ class Carrying:
         }
         return [(lock_id, rssi) for lock_id, (rssi, _) in seat.hears.items()]
 
+    def to_be_visited(self, before: datetime, now: datetime) -> list[UUID]:
+        """Return locks that only gateways reach, and that none has brought a word of since this instant."""
+        reached = {
+            lock_id
+            for seat in self._seats.values()
+            for lock_id in seat.hears
+            if lock_id not in self._direct and seat.reaches(lock_id, now) is not None
+        }
+        return sorted(one for one in reached if one not in self._last or self._last[one][1] < before)
+
     # ---- ways
 
     def way(self, lock_id: UUID, now: datetime) -> Way | None:

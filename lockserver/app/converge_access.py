@@ -62,7 +62,7 @@ def send_documents(world: Bridging, lock: Lock, documents: Sequence[SignedDocume
     carried = isinstance(world.carrying.way(lock.id, now), UUID)
     parts = [(one,) for one in documents] if carried else [tuple(documents)]
     handed = [
-        world.send(lock, WireCommand(_command_id(world, now), CommandKind.DOCUMENTS, DocumentsBody(part)))
+        world.send(lock, WireCommand(command_id(world, now), CommandKind.DOCUMENTS, DocumentsBody(part)))
         for part in parts
     ]
     return all(handed)
@@ -75,8 +75,9 @@ def ask_hello(world: Bridging, lock: Lock) -> bool:
 
 def hello_command(world: Bridging) -> WireCommand:
     """Return a command that asks for a hello."""
-    return WireCommand(_command_id(world, world.clock.now()), CommandKind.SAY_HELLO, HelloBody())
+    return WireCommand(command_id(world, world.clock.now()), CommandKind.SAY_HELLO, HelloBody())
 
 
-def _command_id(world: Bridging, now: datetime) -> bytes:
+def command_id(world: Bridging, now: datetime) -> bytes:
+    """Return a fresh id for a command that nobody's wish stands behind."""
     return uuid7(now, world.random(10)).bytes

@@ -11,10 +11,14 @@ from typing import Final
 from uuid import UUID
 
 from lockserver.app.bridging import Bridging
-from lockserver.app.converge_access import hello_command
+from lockserver.app.converge_access import ask_hello, hello_command
 
 SILENT: Final = timedelta(minutes=5)
 ANSWER: Final = timedelta(seconds=30)
+VISIT: Final = timedelta(minutes=5)
+"""How old the word of a lock behind a gateway may grow: each visit wakes its radio, and brings its journal."""
+VISITS: Final = 64
+"""Locks visited in one go: a gateway talks to a few at once, and acts come first."""
 
 
 async def lock_gone(world: Bridging, lock_id: UUID) -> None:
@@ -37,6 +41,15 @@ async def ask_the_silent(world: Bridging) -> None:
         lock = await world.lock(lock_id)
         if lock is not None:
             world.bus.publish(lock_id.bytes, world.seal(lock, hello_command(world)))
+
+
+async def visit_the_carried(world: Bridging) -> None:
+    """Ask locks that only gateways reach where they stand: they have no connection on which to say it by themselves."""
+    now = world.clock.now()
+    for lock_id in world.carrying.to_be_visited(now - VISIT, now)[:VISITS]:
+        lock = await world.lock(lock_id)
+        if lock is not None:
+            ask_hello(world, lock)
 
 
 async def correct_connections(world: Bridging, owns: Callable[[UUID], bool]) -> list[UUID]:

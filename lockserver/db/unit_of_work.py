@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from lockserver.app.ports.asking import Channel
 from lockserver.db.connection import Pool
 from lockserver.db.repositories.access import Entries, Notices
-from lockserver.db.repositories.carriers import GatewayCredentials, Gateways
+from lockserver.db.repositories.carriers import Firmware, GatewayCredentials, Gateways
 from lockserver.db.repositories.cases import CaseFiles, Cases
 from lockserver.db.repositories.commands import (
     Commands,
@@ -120,6 +120,11 @@ class PostgresUnitOfWork:
     def gateway_credentials(self) -> GatewayCredentials:
         """What gateways may carry to."""
         return GatewayCredentials(self.connection)
+
+    @cached_property
+    def firmware(self) -> Firmware:
+        """Firmware images."""
+        return Firmware(self.connection)
 
     @cached_property
     def wishes(self) -> Wishes:

@@ -17,6 +17,7 @@ import structlog
 from lockserver.app.accept_report import ITSELF, Carried, Heard, accept_report, follow_up
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import ask_hello
+from lockserver.app.converge_firmware import continue_firmware, offer_firmware
 from lockserver.app.hear_gateway import hear_gateway
 from lockserver.app.ingest_journal import Batch, acknowledge, ingest_journals
 from lockserver.domain.errors import DomainError
@@ -174,6 +175,9 @@ class Inbound:
             await follow_up(self._world, lock_id, heard)
         if heard.converge:
             await self._converge(lock_id)
+            await offer_firmware(self._world, lock_id)
+        if heard.firmware is not None:
+            await continue_firmware(self._world, lock_id, heard.firmware)
 
     async def _commit_journals(self) -> None:
         """Group commit: what came within a moment shares one transaction."""

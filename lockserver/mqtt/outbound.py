@@ -16,11 +16,12 @@ import structlog
 from lockserver.app.ask_inventory import ask_inventory
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import ask_hello, converge_access, hello_command, pause
+from lockserver.app.converge_firmware import repeat_firmware
 from lockserver.app.hear_gateway import greet_gateways, seat_gateway
 from lockserver.app.ports import Changes, Channel
 from lockserver.app.send_commands import send_commands, try_other_ways
 from lockserver.app.settle_command import settle_overdue
-from lockserver.app.watch_connections import ask_the_silent, correct_connections
+from lockserver.app.watch_connections import ask_the_silent, correct_connections, visit_the_carried
 
 log = structlog.get_logger(__name__)
 
@@ -135,6 +136,7 @@ class Outbound:
                 self._doubts[command.lock_id] = (0, world.clock.now())
         await self._ask_about_doubts()
         await try_other_ways(world)
+        await repeat_firmware(world)
         for lock_id in filter(self._owns, waiting):
             await send_commands(world, lock_id)
         for lock_id in filter(self._owns, lagging):
@@ -143,6 +145,7 @@ class Outbound:
         if now >= self._correct_at:
             self._correct_at = now + CORRECT_EVERY
             await ask_the_silent(world)
+            await visit_the_carried(world)
             await correct_connections(world, self._owns)
 
     async def _ask_about_doubts(self) -> None:

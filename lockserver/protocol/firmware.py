@@ -6,7 +6,7 @@ takes it only for its own model, only above the counter that it runs, and only w
 
 from dataclasses import dataclass
 
-from lockserver.protocol.cose import Kind, sign1, verify1
+from lockserver.protocol.cose import Kind, peek, sign1, verify1
 from lockserver.protocol.curve import Signer, keys_by_id, sha256
 from lockserver.protocol.errors import Denial, LocalError, RemoteError
 from lockserver.protocol.fields import HASH, Fields, bad, writable
@@ -52,6 +52,13 @@ def read_firmware(data: bytes, public: bytes) -> FirmwareManifest:
     RemoteError: UNKNOWN_KEY, BAD_SIGNATURE, BAD_FORMAT ...  Model and counter are the lock's to judge.
     """
     return _read(verify1(Kind.FW, data, keys_by_id((public,)), limit=MAX_MANIFEST).payload)
+
+
+def peek_firmware(data: bytes) -> FirmwareManifest:
+    """What an LK1-FW says, UNVERIFIED: for who keeps it and has no key of the manufacturer's."""
+    if len(data) > MAX_MANIFEST:
+        raise RemoteError(Denial.TOO_LARGE, f"{len(data)} bytes")
+    return _read(peek(data))
 
 
 def _read(payload: object) -> FirmwareManifest:

@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from lockserver.app.ports.rows import Rows
+from lockserver.domain.firmware import FirmwareImage
 from lockserver.domain.gateway import Gateway, GatewayCredential, Sighting
 from lockserver.domain.lock import BrokerIdentity, Lock
 
@@ -79,4 +80,24 @@ class GatewayCredentials(Rows[GatewayCredential], Protocol):
 
     async def with_stale(self, at: datetime, limit: int = 100) -> Sequence[UUID]:
         """Return locks that would still let a removed gateway carry."""
+        ...
+
+
+class Firmware(Protocol):
+    """Firmware images."""
+
+    async def add(self, image: FirmwareImage, data: bytes) -> None:
+        """Keep an image; raises ConflictError where this model has this counter."""
+        ...
+
+    async def all(self) -> Sequence[FirmwareImage]:
+        """Return every image, newest first, without its bytes."""
+        ...
+
+    async def newest(self, serial: str) -> FirmwareImage | None:
+        """Return the image of the highest counter that is for the lock of this serial number."""
+        ...
+
+    async def part(self, image_id: UUID, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes of an image from `offset` on."""
         ...

@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from lockserver.app.ports.asking import Channel
-from lockserver.app.ports.carriers import GatewayCredentials, Gateways
+from lockserver.app.ports.carriers import Firmware, GatewayCredentials, Gateways
 from lockserver.app.ports.cases import CaseFiles, Cases, Filings, Ledger
 from lockserver.app.ports.locks import (
     Commands,
@@ -76,6 +76,8 @@ class UnitOfWork(Protocol):
     def gateways(self) -> Gateways: ...  # noqa: D102
     @property
     def gateway_credentials(self) -> GatewayCredentials: ...  # noqa: D102
+    @property
+    def firmware(self) -> Firmware: ...  # noqa: D102
     @property
     def wishes(self) -> Wishes: ...  # noqa: D102
     @property

@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from lockserver.db.connection import driver
 from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import (
     DoorRow,
+    FirmwareImageRow,
     GatewayCredentialRow,
     GatewayRow,
     GatewaySightRow,
     LockRow,
     table_of,
 )
+from lockserver.domain.firmware import FirmwareImage
 from lockserver.domain.gateway import LIFE, Gateway, GatewayCredential, Sighting
 from lockserver.domain.lock import BrokerIdentity, Lock
 
@@ -26,6 +29,7 @@ _gateways = table_of(GatewayRow)
 _sights = table_of(GatewaySightRow)
 _locks = table_of(LockRow)
 _doors = table_of(DoorRow)
+_images = table_of(FirmwareImageRow)
 
 _SAW: Final = """
 INSERT INTO gateway_sights (gateway_id, lock_id, rssi, seen_at)
@@ -207,3 +211,42 @@ class GatewayCredentials(Rows[GatewayCredential]):
         )
         with refusals():
             return [row[0] for row in await self.connection.execute(statement)]
+
+
+class Firmware:
+    """Firmware images; the bytes are read a piece at a time."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.connection = connection
+
+    async def add(self, image: FirmwareImage, data: bytes) -> None:
+        """Keep an image; raises ConflictError where this model has this counter."""
+        values = {field.name: getattr(image, field.name) for field in fields(image) if field.name != "size"}
+        with refusals():
+            await self.connection.execute(insert(_images).values(**values, image=data))
+
+    async def all(self) -> Sequence[FirmwareImage]:
+        """Return every image, newest first, without its bytes."""
+        statement = self._select().order_by(_images.c.model, _images.c.counter.desc())
+        with refusals():
+            return [FirmwareImage(*row) for row in await self.connection.execute(statement)]
+
+    async def newest(self, serial: str) -> FirmwareImage | None:
+        """Return the image of the highest counter that is for the lock of this serial number."""
+        fits = literal(serial).startswith(_images.c.serials, autoescape=False)
+        statement = self._select().where(fits).order_by(_images.c.counter.desc()).limit(1)
+        with refusals():
+            row = (await self.connection.execute(statement)).first()
+        return None if row is None else FirmwareImage(*row)
+
+    async def part(self, image_id: UUID, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes of an image from `offset` on."""
+        piece = func.substring(_images.c.image, offset + 1, length)
+        with refusals():
+            found = (await self.connection.execute(select(piece).where(_images.c.id == image_id))).scalar()
+        return bytes(found or b"")
+
+    @staticmethod
+    def _select() -> Select[Any]:
+        names = [field.name for field in fields(FirmwareImage) if field.name != "size"]
+        return select(*(_images.c[name] for name in names), func.octet_length(_images.c.image))

@@ -90,6 +90,7 @@ class FirmwareImageRow(Row, table=True):
     )
     id: UUID = key()
     model: str
+    serials: str
     counter: int = Field(sa_type=BigInteger)
     version: str
     manifest: bytes = blob()

@@ -38,6 +38,7 @@ CREATE TABLE audit_log (
 CREATE TABLE firmware_images (
 	id UUID NOT NULL,
 	model VARCHAR NOT NULL,
+	serials VARCHAR NOT NULL,
 	counter BIGINT NOT NULL,
 	version VARCHAR NOT NULL,
 	manifest BYTEA NOT NULL,
