@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from tests.sim.memory.schema import TABLES
+
 if TYPE_CHECKING:
     from tests.contract.work.town import Town
 
@@ -14,6 +16,7 @@ Row = dict[str, Any]
 
 def furnish(town: Town) -> None:
     """Plant all of it."""
+    _firmware(town)
     for house in town.store.rows("houses"):
         for state in ("active", "active", "retired"):
             _gateway(town, house["id"], state)
@@ -27,6 +30,16 @@ def furnish(town: Town) -> None:
             _entry(town, lock, tenancy)
     for wish in town.store.rows("wishes", operation="name_guest"):
         town.put("wish_terms", wish_id=wish["id"], body=b"{}", salt=town.bytes(16))
+
+
+def _firmware(town: Town) -> None:
+    for counter in range(1, 4):
+        serials = town.one_of("SN-", "SN-1", "XX")
+        more = {"serials": serials} if "serials" in TABLES["firmware_images"].columns else {}
+        town.put(
+            "firmware_images", id=town.id(), model="LSIM-1", counter=counter, version=f"1.{counter}",
+            manifest=b"m", image=town.bytes(99), **more,
+        )  # fmt: skip
 
 
 def _gateway(town: Town, house: UUID, state: str) -> None:

@@ -28,6 +28,7 @@ TABLE_OF = {
     "command": "commands",
     "credential": "credentials",
     "door": "doors",
+    "image": "firmware_images",
     "duty": "duties",
     "grant": "grants",
     "holder": "holders",
@@ -103,6 +104,9 @@ class Questions:
         for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 named.append(("what", self.random.choice(["好", 1, None, b"\1", NOW])))
+            elif name == "sightings":
+                heard = [self.record(get_args(hints[name])[0]) for _ in range(3)]
+                given.append(list({(one.gateway_id, one.lock_id): one for one in heard}.values()))
             elif method in NEVER_EMPTY:
                 [of] = get_args(hints[name])
                 given.append([self.value(name, of, repository) for _ in range(self.random.randrange(1, 4))])

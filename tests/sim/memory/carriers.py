@@ -7,9 +7,10 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
+from lockserver.domain.firmware import FirmwareImage
 from lockserver.domain.gateway import LIFE, Gateway, GatewayCredential, Sighting
 from lockserver.domain.lock import BrokerIdentity, Lock
-from tests.sim.memory.rows import Rows, by, read
+from tests.sim.memory.rows import Connection, Rows, by, read, values
 from tests.sim.memory.schema import Row
 from tests.sim.memory.transaction import UPDATE, Transaction
 
@@ -54,6 +55,8 @@ class Gateways(Rows[Gateway]):
         """Note what gateways hear; an older word never covers a newer."""
         if not sightings:
             return
+        if len({(one.gateway_id, one.lock_id) for one in sightings}) < len(sightings):
+            raise ValueError("one statement does not write one row twice")
         async with self.statement("saw") as work:
             for one in sorted(sightings, key=lambda one: (one.gateway_id, one.lock_id)):
                 await work.upsert("gateway_sights", asdict(one), _is_older_than(one.seen_at))
@@ -143,6 +146,43 @@ class GatewayCredentials(Rows[GatewayCredential]):
         async with self.statement() as work:
             stale = {row["lock_id"] for row in work.rows(self.table) if _stale(work, row, at)}
             return [row["id"] for row in work.rows("locks", state="active") if row["id"] in stale][:limit]
+
+
+class Firmware:
+    """Firmware images; the bytes are read a piece at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def add(self, image: FirmwareImage, data: bytes) -> None:
+        """Keep an image; raises ConflictError where this model has this counter."""
+        row = values(image) | {"image": data}
+        del row["size"]
+        async with self.connection.statement("firmware_images.add") as work:
+            await work.insert("firmware_images", row)
+
+    async def all(self) -> Sequence[FirmwareImage]:
+        """Return every image, newest first, without its bytes."""
+        async with self.connection.statement() as work:
+            found = sorted(work.rows("firmware_images"), key=lambda row: (row["model"], -row["counter"]))
+            return [_image(row) for row in found]
+
+    async def newest(self, serial: str) -> FirmwareImage | None:
+        """Return the image of the highest counter that is for the lock of this serial number."""
+        async with self.connection.statement() as work:
+            fits = [row for row in work.rows("firmware_images") if serial.startswith(row["serials"])]
+            newest = max(fits, key=lambda row: int(row["counter"]), default=None)
+            return None if newest is None else _image(newest)
+
+    async def part(self, image_id: UUID, offset: int, length: int) -> bytes:
+        """Return at most `length` bytes of an image from `offset` on."""
+        async with self.connection.statement() as work:
+            row = work.row("firmware_images", image_id)
+            return b"" if row is None else bytes(row["image"][offset : offset + length])
+
+
+def _image(row: Row) -> FirmwareImage:
+    return read(FirmwareImage, {**row, "size": len(row["image"])})
 
 
 def _locks_of(work: Transaction, gateway: Row) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lockserver.app.ports.asking import Channel
 from tests.sim.memory.access import Entries, Notices
-from tests.sim.memory.carriers import GatewayCredentials, Gateways
+from tests.sim.memory.carriers import Firmware, GatewayCredentials, Gateways
 from tests.sim.memory.commands import Commands, Credentials, Journals, Verdicts, Wishes
 from tests.sim.memory.locks import LockDocuments, Locks, LockStates, SiteKeys
 from tests.sim.memory.people import Accounts, Doors, Holders, Houses, Phones, Sessions
@@ -100,6 +100,11 @@ class MemoryUnitOfWork:
     def credentials(self) -> Credentials:
         """E-keys as they were signed."""
         return Credentials(self.connection)
+
+    @cached_property
+    def firmware(self) -> Firmware:
+        """Firmware images."""
+        return Firmware(self.connection)
 
     @cached_property
     def gateways(self) -> Gateways:
