@@ -8,7 +8,7 @@ and never leave a gap (L-40). Civil rules count days in Shanghai, which had dayl
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -34,9 +34,16 @@ def whole_seconds(at: datetime) -> int:
     return int(require_utc(at).timestamp() // 1)
 
 
+_LAST: Final = whole_seconds(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+
+
 def from_seconds(seconds: int) -> datetime:
-    """Return the instant of a wire time."""
-    return datetime.fromtimestamp(seconds, tz=UTC)
+    """Return the instant of a wire time.
+
+    The wire counts further than a calendar does: what lies beyond the year 9999 is told as its last second, so
+    that nobody's far future breaks a reader.
+    """
+    return datetime.fromtimestamp(min(seconds, _LAST), tz=UTC)
 
 
 def civil_date(at: datetime) -> date:

@@ -29,7 +29,8 @@ from lockserver.domain.grant import Capability, Grant
 from lockserver.domain.house import Door
 from lockserver.domain.ids import uuid7
 from lockserver.domain.tenancy import Occupant, Tenancy, check_occupants, next_epoch
-from lockserver.domain.times import Window, civil_date, end_of_day, require_utc
+from lockserver.domain.times import Window, civil_date, end_of_day, from_seconds, require_utc, whole_seconds
+from lockserver.protocol.limits import MAX_TIME
 
 T0 = datetime(2026, 3, 2, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -190,3 +191,15 @@ def test_canonical_json_is_one_spelling() -> None:
     for text in ("__4=", "//4", "_", "__5", "é"):
         with pytest.raises(InvalidInputError):
             canonical.unb64url(text)
+
+
+@given(seconds=st.integers(0, MAX_TIME))
+def test_every_time_of_the_wire_is_an_instant(seconds: int) -> None:
+    """A lock, or a service tool in its keypad, may name the year 36812; nothing of ours breaks on it."""
+    at = from_seconds(seconds)
+    assert at.year <= 9999
+    assert whole_seconds(at) == seconds or at.year == 9999
+
+
+def test_the_wires_last_second_is_the_calendars() -> None:
+    assert from_seconds(MAX_TIME) == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
