@@ -33,7 +33,7 @@ from lockserver.protocol.documents import (
 )
 from lockserver.protocol.envelope import open_command, open_report
 from lockserver.protocol.errors import RemoteError
-from lockserver.protocol.firmware import read_firmware
+from lockserver.protocol.firmware import peek_firmware, read_firmware
 from lockserver.protocol.framing import Reassembler
 from lockserver.protocol.parcels import PARCEL, _nonce
 from lockserver.protocol.request import read_request
@@ -159,6 +159,7 @@ OPEN_DOORS: dict[str, Decoder] = {
     "enrolment's topic": parse_enrol_topic,
     "release": lambda d: read_release(d, ISSUERS),
     "firmware": lambda d: read_firmware(d, FIRMWARE.public),
+    "firmware, unverified": peek_firmware,
     "frame for a gateway": gateway.decode_down,
     "frame of a gateway": gateway.decode_up,
 }
