@@ -79,7 +79,7 @@ async def _give(
     used = {one.n for one in await work.given_pins.twins(standing.lock.id, epoch, int(code), start_hour)}
     free = [n for n in range(PIN_TWINS) if n not in used]
     if not free:
-        raise PinHourFullError(code=int(code), most=PIN_TWINS)
+        raise PinHourFullError(kind=code.name.lower(), most=PIN_TWINS)
     given = GivenPin(
         id=uuid7(now, world.random(10)),
         lock_id=standing.lock.id,
@@ -150,12 +150,13 @@ async def _check_window(
 
     Raises WindowPastError, WindowFarError, WindowWideError, TenancyLivesError.
     """
+    # a PIN of an hour that has begun is of use from now on: what lies before is nobody's to open
     starts, ends = from_seconds(pin.start), from_seconds(pin.until)
     if pin.start_hour < (whole_seconds(now) - REQUEST_SKEW) // HOUR:
         raise WindowPastError
     if starts > now + AHEAD:
         raise WindowFarError(days=AHEAD.days)
-    if pin.code is not PinCode.CLEAR and not _inside(grant, starts, ends):
+    if pin.code is not PinCode.CLEAR and not _inside(grant, max(starts, now), ends):
         held = {"from": grant.lower, "until": grant.upper}
         detail: dict[str, object] = {name: at and at.isoformat() for name, at in held.items()}
         raise WindowWideError("", **detail)

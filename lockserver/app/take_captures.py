@@ -77,7 +77,10 @@ async def _want(
         raise GrantMissingError
     if not may_have_slots(grant):
         raise NotAllowedError
-    if report.already or await holder_of(work, lock.id, report.verifier) is not None:
+    known = await holder_of(work, lock.id, report.verifier)
+    if not report.already and known is not None and known.grant_id == grant.id and known.wanted:
+        return known.id  # the same capture, told by broker and phone
+    if report.already or known is not None:
         raise CardTakenError
     slot = await want_slot(world, work, lock.id, grant, _KINDS[report.kind], report.verifier, now)
     return slot.id

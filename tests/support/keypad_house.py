@@ -201,11 +201,15 @@ class KeypadHouse:
 
     # ---- what apps ask
 
-    def chosen(self, app: App, door: str, digits: str, **given: Any) -> dict[str, str]:
-        """A wish for a PIN of one's own."""
+    def pin_box(self, door: str, digits: str) -> bytes:
+        """A chosen PIN, sealed to the issuer."""
         info = box_info(Box.PIN_SET, UUID(self.lock(door)).bytes)
         to = self.party.issuing.pins.public
-        box = seal(to, digits.encode(), info, private_key(secrets.token_bytes))
+        return seal(to, digits.encode(), info, private_key(secrets.token_bytes))
+
+    def chosen(self, app: App, door: str, digits: str, **given: Any) -> dict[str, str]:
+        """A wish for a PIN of one's own."""
+        box = self.pin_box(door, digits)
         return {"wish": app.wish(WishOperation.SET_PIN, self.lock(door), args={"pin": box}, **given)}
 
     async def choose(self, app: App, door: str, digits: str) -> Any:
@@ -230,6 +234,12 @@ class KeypadHouse:
         """Open the box with the asking phone's key."""
         info = box_info(Box.PIN, UUID(self.lock(door)).bytes)
         return unseal(app.ecdh_key, unb64url(answer.json()["box"]), info).decode()
+
+    async def end_lease(self) -> None:
+        """The tenant wishes his lease ended, now."""
+        tenant, lease = self.party.tenant, self.party.lease["id"]
+        wish = tenant.wish(WishOperation.END_TENANCY, lease)
+        await tenant.ok("POST", f"/tenancies/{lease}/end", {"wish": wish})
 
     async def slots(self, app: App, door: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (await app.ok("GET", f"/locks/{self.lock(door)}/slots"))["slots"]
