@@ -1,4 +1,4 @@
-"""Chapter 8: keys die. One by a list, one at a lock without a network, by the next tenant's first unlock."""
+"""Chapter 9: keys die. One by a list, one at a lock without a network, by the next tenant's first unlock."""
 
 from __future__ import annotations
 
@@ -66,6 +66,9 @@ async def _b_leaves_an_offline_lock(story: Story) -> None:
         answer = await at_the_door(story, story.players["tenant_b"], "room 2", bare=True)
         step.check(answer["ok"], "true: until somebody moves in, B's key of today still opens an unreached lock",
                    code=answer["code"])  # fmt: skip
+        debt = await _debt(story)
+        step.check(debt["owed"] > 0, f"revocation debt {debt['owed']}, until {debt['until']} at the latest",
+                   pay=debt["pay"])  # fmt: skip
 
 
 async def _c_moves_in(story: Story) -> None:
@@ -89,6 +92,9 @@ async def _c_moves_in(story: Story) -> None:
             await _denial(story, "room 2", "epoch_low"),
             "epoch_low: by the epoch alone, no list had reached it",
         )
+        await story.landed("room 2")
+        debt = await _debt(story)
+        step.check(debt["owed"] == 0, "and the room's revocation debt is paid: 0", lines=debt["lines"])
 
 
 async def _refused(story: Story, role: str, name: str, *, bare: bool = False) -> None:
@@ -105,6 +111,12 @@ async def _end(story: Story, role: str) -> dict[str, Any]:
     wish = tenant.phone.wish(WishOperation.END_TENANCY, lease.bytes)
     ended: dict[str, Any] = await tenant.app.post(f"/tenancies/{lease}/end", {"wish": b64(wish)})
     return ended
+
+
+async def _debt(story: Story) -> dict[str, Any]:
+    """What room 2's lock could still be opened with although it must not."""
+    debt: dict[str, Any] = await story.landlord.app.get(f"/locks/{story.locks['room 2']}/debt")
+    return debt
 
 
 async def _denial(story: Story, name: str, reason: str) -> bool:

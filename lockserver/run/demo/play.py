@@ -25,6 +25,7 @@ from lockserver.run.demo.sign_leases import sign_leases
 from lockserver.run.demo.stage import Stage
 from lockserver.run.demo.story import open_story
 from lockserver.run.demo.unlock_from_afar import unlock_from_afar
+from lockserver.run.demo.use_pins import use_pins
 from lockserver.run.demo.world import World
 from lockserver.run.installation import InstallationError, Wanted, open_installation
 from lockserver.run.supervisor import ProgramError
@@ -71,6 +72,7 @@ CHAPTERS = (
     open_offline,
     unlock_from_afar,
     share_keys,
+    use_pins,
     move_out,
     examine,
 )

@@ -69,6 +69,13 @@ class Story:
         """What somebody who stands at a door, and may look inside the lock, sees."""
         return await self.world.lock(self.boxes[door].serial)
 
+    async def heal(self, door: str) -> None:
+        """Give a lock its network back, and wait until it speaks to the broker. Raises TimeoutError."""
+        await self.world.hand("heal", self.boxes[door].serial)
+        async with asyncio.timeout(CONVERGE_S):
+            while not (await self.seen(door))["connected"]:  # noqa: ASYNC110 - another process's state
+                await asyncio.sleep(POLL_S)
+
     async def landed(self, door: str) -> None:
         """Wait until a lock has reported that it holds every document of today. Raises TimeoutError."""
         async with asyncio.timeout(CONVERGE_S):
