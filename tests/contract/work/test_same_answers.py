@@ -138,7 +138,7 @@ async def postgres_bench(database: Database) -> AsyncIterator[PostgresBench]:
     bench.close()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_both_answer_refuse_and_keep_alike(postgres_bench: PostgresBench, seed: int) -> None:
     store = MemoryStore()
     Town(store, seed)

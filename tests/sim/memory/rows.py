@@ -12,6 +12,7 @@ from lockserver.domain.errors import ConflictError, IntegrityRefusedError, NotFo
 from tests.sim.memory.schema import TABLES, Row
 from tests.sim.memory.store import MemoryStore
 from tests.sim.memory.transaction import NO_KEY_UPDATE, AbortedError, Transaction
+from tests.sim.memory.triggers import OnlyAddedError
 
 Record = TypeVar("Record")
 
@@ -52,7 +53,7 @@ class Statement:
         work = self._work
         assert work is not None
         if self._connection.transaction is not None:
-            work.failed = work.failed or isinstance(error, ConflictError | IntegrityRefusedError)
+            work.failed = work.failed or isinstance(error, _SPOILING)
             return
         try:
             if error is None:
@@ -61,6 +62,7 @@ class Statement:
             work.end()
 
 
+_SPOILING: Final = (ConflictError, IntegrityRefusedError, OnlyAddedError)
 _NAMES: Final[dict[type[Any], tuple[str, ...]]] = {}
 
 

@@ -276,9 +276,7 @@ class Transaction:
             self.end()
             return
         await self.store.boundary("commit")
-        for law, judged in self._judged:
-            _, judge = triggers.AT_COMMIT[law]
-            await judge(self, judged)
+        await self.judge()
         for table, rows in self.writes.items():
             kept = self.store.tables[table]
             for key, row in rows.items():
@@ -287,6 +285,12 @@ class Transaction:
         self.end()
         self.store.deliver(notices)
         await self.store.boundary("committed")
+
+    async def judge(self) -> None:
+        """Let the deferred laws speak. Raises IntegrityRefusedError."""
+        for law, judged in self._judged:
+            _, judge = triggers.AT_COMMIT[law]
+            await judge(self, judged)
 
     def end(self) -> None:
         """Let go of everything; what was not committed is lost."""

@@ -76,7 +76,9 @@ def _epoch_rises(_work: Transaction, before: Row | None, after: Row, _args: tupl
 
 
 def _counter_rises(_work: Transaction, before: Row | None, after: Row, _args: tuple[str, ...]) -> None:
-    if before is not None and after["command_counter"] < before["command_counter"]:
+    if before is None or after["command_counter"] is None:
+        return
+    if after["command_counter"] < before["command_counter"]:
         raise refuse("counter_rises")
 
 
@@ -96,7 +98,7 @@ SAID: Final = ("code", "sent_at", "settled_at", "evidence")
 
 def _command_steps(_work: Transaction, before: Row | None, after: Row, _args: tuple[str, ...]) -> None:
     if before is None:
-        if after["state"] != "queued":
+        if after["state"] not in (None, "queued"):
             raise refuse("command_steps")
         return
     if _differs(before, after, *ASKED):
@@ -106,6 +108,8 @@ def _command_steps(_work: Transaction, before: Row | None, after: Row, _args: tu
         if _differs(before, after, *SAID):
             raise refuse("command_steps")
         return
+    if after["state"] is None and before["state"] in ("queued", "sent", "unknown"):
+        return  # whether NULL is a step is unknown; NOT NULL speaks next
     if step not in LEGAL_STEPS:
         raise refuse("command_steps")
     if step in NEEDS_EVIDENCE and after["evidence"] is None:
@@ -119,7 +123,7 @@ def _phone_proof(work: Transaction, before: Row | None, after: Row, _args: tuple
             raise refuse("phone_proof")
     if before is None:
         return
-    revived = before["state"] == "revoked" and after["state"] != "revoked"
+    revived = before["state"] == "revoked" and after["state"] not in (None, "revoked")
     if revived or _differs(before, after, "sign_pub", "ecdh_pub", "holder_id", "session_id"):
         raise refuse("phone_keeps")
 
@@ -154,7 +158,7 @@ def _slot_steps(work: Transaction, before: Row | None, after: Row, _args: tuple[
         return
     if _differs(before, after, "lock_id", "kind", "purpose", "verifier"):
         raise refuse("slot_keeps")
-    if before["state"] == after["state"]:
+    if after["state"] in (None, before["state"]):
         return
     if (before["state"], after["state"]) not in SLOT_STEPS:
         raise refuse("slot_steps")
@@ -166,13 +170,17 @@ def _slot_steps(work: Transaction, before: Row | None, after: Row, _args: tuple[
 
 
 def _slot_begins(_work: Transaction, _before: Row | None, after: Row, _args: tuple[str, ...]) -> None:
-    if after["state"] != "setting":
+    if after["state"] not in (None, "setting"):
         raise refuse("slot_begins")
+
+
+class OnlyAddedError(Exception):
+    """What is written in this table stays written. PostgreSQL's word for it is no law's, but a privilege's."""
 
 
 def _only_added(_work: Transaction, before: Row | None, _after: Row, _args: tuple[str, ...]) -> None:
     if before is not None:
-        raise refuse("only_added")
+        raise OnlyAddedError("only_added")
 
 
 BEFORE: Final[dict[str, Judge]] = {
