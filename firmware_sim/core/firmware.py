@@ -201,7 +201,10 @@ class Firmware:
         if not isinstance(row, list):
             message = "the coming image in flash is broken"
             raise TypeError(message)
-        return _Coming(row[0], read_firmware(row[0], public), row[1])
+        try:
+            return _Coming(row[0], read_firmware(row[0], public), row[1])
+        except RemoteError:
+            return None  # whatever it was: a lock that does not boot is worse than an update begun anew
 
 
 def _check(manifest: FirmwareManifest, image: bytes) -> None:

@@ -317,6 +317,20 @@ def test_firmware_comes_by_a_gateway_too() -> None:
     assert works.lock.lock.position["firmware"] == 2
 
 
+def test_an_order_to_let_the_lock_go_comes_by_a_gateway_and_its_last_word_goes_by_it() -> None:
+    session = carried()
+    session.attest()
+    desk = session.desk
+    session.hand(desk.site.documents(desk.enrolled, desk.site.release(desk.enrolled)))
+    reports = session.reports()
+    retired = [e for r in reports if isinstance(r, JournalBatch) for e in r.entries if e.what is What.RETIRED]
+    assert len(retired) == 1
+    assert isinstance(reports[-1], Hello)
+    assert not session.open
+    assert desk.lock.lock is not None
+    assert desk.lock.lock.identity is None
+
+
 def test_mutant_a_lock_that_takes_acts_from_any_phone_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     command = Server.command
 
