@@ -16,9 +16,10 @@ from typing import Any
 from uuid import UUID
 
 from firmware_sim.core.events import CardPresented, KeypadAnswer, KeypadEntered, Sign
-from lockserver.app.accept_report import accept_report
+from lockserver.app.accept_report import ITSELF, Carried, accept_report
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import converge_access
+from lockserver.app.ingest_journal import ingest_journals
 from lockserver.app.issue_access_documents import refresh_access
 from lockserver.app.phone_sync import DoorKit
 from lockserver.db.changes import PostgresChanges
@@ -129,7 +130,13 @@ class KeypadHouse:
         while self.heard[door] < len(published):
             sealed = published[self.heard[door]]
             self.heard[door] += 1
-            await accept_report(self.bridges[door], self.party.locks[door], sealed)
+            await self.take(door, sealed, ITSELF)
+
+    async def take(self, door: str, sealed: bytes, by: Carried) -> None:
+        """What the bridge does with one report, its journal included."""
+        heard = await accept_report(self.bridges[door], self.party.locks[door], sealed, by)
+        if heard.batch is not None:
+            await ingest_journals(self.bridges[door], [heard.batch])
 
     async def converge(self, door: str) -> None:
         """Bring the documents up to the present, send what the lock lacks, and hear what it says to that."""
@@ -175,10 +182,10 @@ class KeypadHouse:
             return "burnt"
         code = phone.receive_m4(said[0]).code
         if code is AirCode.GRANTED:
+            desk.lock.wait(3, step=0.1)  # parcels come one after the other
             channel = phone.channel()
             for data in desk.lock.said[connection][2:]:
-                report = channel.unpack(data).content
-                await accept_report(self.bridges[door], self.party.locks[door], report)
+                await self.take(door, channel.unpack(data).content, Carried("phone"))
         desk.hang_up(connection)
         return code.name.lower()
 
