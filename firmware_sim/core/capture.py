@@ -30,6 +30,8 @@ class Asked:
 class Capture:
     """One lock's wait for a card or finger. Times in milliseconds since boot."""
 
+    unheard: Report | None = None
+    """What was read in last while nobody was there to hear of it."""
     _asked: Asked | None = None
 
     @property

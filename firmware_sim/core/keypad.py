@@ -193,6 +193,7 @@ class Keypad:
         report = Captured(_CAPTURED[kind], wanted, asked.cti, any(s.verifier == wanted for s in here))
         core.journal(What.CAPTURED, _HOW[kind], asked.cti)
         self._server.publish(report)
+        core.capture.unheard = None if self._server.linked else report
         if asked.reply is not None:
             asked.reply(report)
         self._answer(Sign.CAPTURED)

@@ -126,6 +126,9 @@ class Server:
         say(self._core.hello())
         for result in self._results.since(held.acknowledged):
             say(result)
+        unheard, self._core.capture.unheard = self._core.capture.unheard, None
+        if unheard is not None:
+            say(unheard)
 
     def _journal_anew(self, held: Held) -> None:
         """What was on its way may be lost: all that is not acknowledged goes again."""

@@ -7,7 +7,7 @@ import pytest
 from firmware_sim.core.events import Sign
 from firmware_sim.core.reader import Reader
 from lockserver.protocol.access import Operation
-from lockserver.protocol.claims import HolderClass
+from lockserver.protocol.claims import Capability, HolderClass
 from lockserver.protocol.cose import peek
 from lockserver.protocol.enrolment import DoorKind
 from lockserver.protocol.errors import AirCode, Denial
@@ -15,10 +15,11 @@ from lockserver.protocol.handshake import PhoneHandshake
 from lockserver.protocol.journal import How, What
 from lockserver.protocol.parcels import ParcelKind
 from lockserver.protocol.pin import OfflinePin, PinCode, activation, verifier
-from lockserver.protocol.reports import Captured, CapturedKind, Outcome, Report
+from lockserver.protocol.reports import Captured, CapturedKind, Outcome, Report, Result
 from lockserver.protocol.slots import SlotKind
 from tests.support.site import T0, Holder
 from tests.unit.firmware_sim.doorstep import Doorstep
+from tests.unit.firmware_sim.test_carry import Carried, carried
 
 CARD = bytes.fromhex("04a1b2c3d4e5f6")
 OTHER_CARD = bytes.fromhex("11223344")
@@ -80,10 +81,8 @@ def test_a_finger_that_a_slot_has_already_is_said_to_be_there() -> None:
 
 
 def test_with_no_broker_the_phone_that_asked_carries_the_sealed_report() -> None:
-    from firmware_sim.core.events import BrokerDown
-
     door = Doorstep()
-    door.lock.feed(BrokerDown())
+    door.go_offline()
     tenant = door.site.holder()
     key = door.site.credential(door.enrolled, tenant)
     phone, connection, _ = ask(door, tenant, key)
@@ -93,6 +92,40 @@ def test_with_no_broker_the_phone_that_asked_carries_the_sealed_report() -> None
     (report,) = [r for r in parcels(door, phone, connection, 2) if isinstance(r, Captured)]
     assert report.cti == cti_of(key)
     assert door.captured() == []
+    door.broker_up()
+    assert door.captured() == [report], "and the lock says it itself as soon as somebody hears"
+    door.broker_up()
+    assert door.captured() == []
+
+
+def test_a_gateway_carries_the_wish_in_and_what_was_read_in_out() -> None:
+    door = Doorstep()
+    door.go_offline()
+    session = carried(door)
+    session.attest()
+    tenant = door.site.holder()
+    key = door.site.credential(door.enrolled, tenant)
+    session.hand(door.site.capture(door.enrolled, tenant, credential=key)[0])
+    seen = [*session.attest(), *session.reports()]
+    assert door.card(CARD) is Sign.CAPTURED
+    seen += session.reports()
+    assert [r.outcome for r in seen if isinstance(r, Result)] == [Outcome.DONE]
+    assert [r.cti for r in seen if isinstance(r, Captured)] == [cti_of(key)]
+    assert door.openings == 0
+
+
+def test_a_command_to_read_in_that_a_phone_carries_is_refused_as_an_act_would_be() -> None:
+    door = Doorstep()
+    door.go_offline()
+    tenant = door.site.holder()
+    session = Carried(
+        door,
+        {"capabilities": Capability.UNLOCK, "holder_class": HolderClass.TENANT, "epoch": 0},
+        Operation.SYNC,
+    )
+    session.hand(door.site.capture(door.enrolled, tenant)[0])
+    assert door.card(CARD) is Sign.DENIED
+    assert Denial.UNSUPPORTED in door.denials()
 
 
 def test_the_wait_is_over_after_a_minute_or_one_card_or_a_power_cut() -> None:
@@ -134,8 +167,6 @@ def test_a_pin_is_judged_as_ever_while_a_card_is_awaited() -> None:
 def test_L52_reading_in_is_refused_as_an_unlock_would_be_and_to_who_only_visits(
     changes: dict[str, object],
 ) -> None:
-    from lockserver.protocol.claims import Capability
-
     door = Doorstep()
     door.give(occupied=True)
     if "capabilities" in changes:
