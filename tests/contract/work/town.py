@@ -218,15 +218,15 @@ class Town:
     # ---- locks
 
     def _lock(self, door: UUID) -> None:
-        serial, active = f"SN-{self.serial}", door
-        for state in ("retired", "enrolling", "active", "enrolling"):
+        serial, by_state = f"SN-{self.serial}", dict[str, UUID]()
+        for state in ("retired", "enrolling", "active", "enrolling", self.one_of("releasing", "retired")):
             lock = self.put(
                 "locks", id=self.id(), door_id=door, serial=serial, sign_pub=self.bytes(65),
                 ecdh_pub=self.bytes(65), factory_fingerprint=self.bytes(32), certificate=b"c", shard="0a",
                 state=state, broker_secret_hash=self.bytes(32), command_counter=9, enrolled_at=START,
             )  # fmt: skip
-            if state == "active":
-                active = lock
+            by_state[state] = lock
+        active = by_state["active"]
         held = self.random.randrange(3)
         if held:
             self.put(
@@ -247,14 +247,14 @@ class Town:
                 at=self.at(), uncertainty=1, count=1, prev_hash=bytes([number - 1]) * 32,
                 hash=bytes([number]) * 32, via="mqtt", received_at=START,
             )  # fmt: skip
-        self._keyed(active, door)
+        self._keyed(active, door, by_state["retired"])
 
-    def _keyed(self, lock: UUID, door: UUID) -> None:
+    def _keyed(self, active: UUID, door: UUID, retired: UUID) -> None:
         """Credentials for its grants, and commands in every state."""
         states = ["queued", "sent", "done", "refused", "expired", "unknown"]
         for grant in self.store.rows("grants", door_id=door):
             for phone in self.store.rows("phones", holder_id=grant["holder_id"])[:2]:
-                number = self.one_of(None, None, None, 2)
+                number, lock = self.one_of(None, None, None, 2), self.one_of(active, active, active, retired)
                 credential = self.put(
                     "credentials", id=self.id(), grant_id=grant["id"], phone_id=phone["id"], lock_id=lock,
                     not_before=NOW - 72 * HOUR, expires_at=self.at() + HOUR, issued_at=self.at(),

@@ -124,6 +124,31 @@ class Locks(Rows[Lock]):
                 )
         return True
 
+    async def retire(self, lock_id: UUID) -> bool:
+        """Take a lock out of service for good; tell whether it was in it."""
+        async with self.statement("retire") as work:
+            retired = await work.update(
+                self.table, lock_id, {"state": "retired"}, lambda row: row["state"] != "retired"
+            )
+            return retired is not None
+
+    async def releasing(self) -> Sequence[Lock]:
+        """Return locks whose release is signed and that have not said that they obeyed."""
+        return await self.find(state="releasing")
+
+    async def void_keys_of_retired(self, at: datetime) -> None:
+        """Note that what was cut for locks that are no more opens nothing."""
+
+        def living(row: Row) -> bool:
+            return bool(row["revoked_in"] is None and row["expires_at"] > at)
+
+        for keys in ("credentials", "gateway_credentials"):
+            async with self.statement("void_keys") as work:
+                for lock in work.rows(self.table, state="retired"):
+                    for row in work.rows(keys, lock_id=lock["id"]):
+                        if living(row):
+                            await work.update(keys, row["id"], {"revoked_at": at, "revoked_in": 0}, living)
+
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
         return await self.find(state="active")
