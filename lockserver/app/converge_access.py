@@ -22,8 +22,9 @@ _KINDS = {
     "keys": DocumentKind.KEYS,
     "revocation": DocumentKind.REVOCATION,
     "state": DocumentKind.STATE,
+    "release": DocumentKind.RELEASE,
 }
-_ORDER = ("keys", "revocation", "state")
+_ORDER = ("keys", "revocation", "state", "release")
 
 
 def pause(tries: int) -> timedelta:
@@ -35,9 +36,8 @@ def pause(tries: int) -> timedelta:
 def missing(desired: Sequence[LockDocument], status: LockStatus) -> list[LockDocument]:
     """Return the documents of which the lock reported a lower number, or never spoke; none that it refuses."""
     held, refused = held_numbers(status), refusing(desired, status)
-    wanted = [
-        one for one in desired if one.kind in held and one.number > held[one.kind] and one not in refused
-    ]
+    held |= {"release": -1}  # it is obeyed or it is not: a lock that has forgotten its door reports no number
+    wanted = [one for one in desired if one.number > held[one.kind] and one not in refused]
     return sorted(wanted, key=lambda one: _ORDER.index(one.kind))
 
 

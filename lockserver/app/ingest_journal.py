@@ -14,6 +14,7 @@ from uuid import UUID
 from lockserver.app.bridging import Bridging
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.ports.steps import Continued
+from lockserver.app.retire_lock import retire_locks, retires
 from lockserver.app.settle_command import proves_an_act, settle_by_journal
 from lockserver.domain.ids import uuid7
 from lockserver.domain.lock import JournalLine, Lock, LockStatus, Via
@@ -102,8 +103,10 @@ async def _swiftly(world: Bridging, batches: Sequence[Batch], now: datetime) -> 
         chain = verify_chain(after, batch.entries)
         if chain.flaws:
             continue
-        heads[batch.lock.id] = Kept(batch.lock, chain.head)
         mine = [_line(batch, entry, now) for entry in chain.accepted]
+        if retires(mine):
+            continue
+        heads[batch.lock.id] = Kept(batch.lock, chain.head)
         lines += mine
         continued.append(
             Continued(
@@ -146,6 +149,7 @@ async def _ingest(world: Bridging, work: UnitOfWork, batches: Sequence[Batch], n
     await work.journals.append([line for line, _ in lines])
     await work.lock_states.advance(list(states.values()))
     await settle_by_journal(work, lines, now)
+    await retire_locks(work, [line for line, _ in lines], now)
     return Ingested(tuple(kept.values()), tuple(asked.values()))
 
 

@@ -53,6 +53,8 @@ class DoorKit:
     revocation: bytes | None
     state: bytes | None
     time: bytes | None
+    release: bytes | None = None
+    """The order that lets this lock go, for its landlord and his staff to carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,4 +210,5 @@ async def _kit(
         revocation=documents.get("revocation"),
         state=documents.get("state"),
         time=statement,
+        release=documents.get("release") if grants[0].class_ in ("owner", "staff") else None,
     )

@@ -26,6 +26,7 @@ NoticeKind = Literal[
     "grant_edited",
     "access_at_risk",
     "card_refused",
+    "lock_released",
 ]
 
 CLASSES: Final[dict[int, EntryClass]] = {1: "owner", 2: "staff"}

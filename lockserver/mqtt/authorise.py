@@ -205,7 +205,7 @@ def judge(asked: Asked, name: str, known: KnownLock | None, proof: Proof) -> Gra
     """Decide one connection. `name` comes from `claimed_name`."""
     if known is None or known.lock_id != name:
         return Refused(Refusal.UNKNOWN_LOCK)
-    if known.state not in {"enrolling", "active"}:
+    if known.state not in {"enrolling", "active", "releasing"}:
         return Refused(Refusal.RETIRED)
     if proof is Proof.SECRET:
         if not secret_matches(asked.password, known.secret_hash):

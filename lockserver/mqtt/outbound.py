@@ -94,6 +94,10 @@ class Outbound:
     async def _new_document(self, lock_id: UUID) -> None:
         self._world.forget(lock_id)
         self.reached(lock_id)
+        if await self._world.lock(lock_id) is None:  # retired: its name at the broker ends with it
+            self._world.carrying.gone(lock_id)
+            await self._world.expel(lock_id)
+            return
         await self.converge(lock_id)
 
     async def _watch(self, channel: Channel, act: Act, *, of_all: bool = False) -> None:

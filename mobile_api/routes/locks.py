@@ -25,6 +25,8 @@ from mobile_api.schemas.locks import (
     EntryOut,
     JournalOut,
     LockOut,
+    ReleaseIn,
+    ReleaseOut,
     UnlockIn,
 )
 
@@ -109,6 +111,25 @@ async def enrolled(lock_id: UUID, body: EnrolledIn, caller: Caller, services: Se
     if known.state != "active" and not answer.get("taken"):
         raise ClaimRefusedError
     return known
+
+
+@router.post("/{lock_id}/release", status_code=202, response_model=ReleaseOut, summary="Let a lock go")
+async def release(
+    lock_id: UUID, body: ReleaseIn, caller: Caller, services: Server, once: Idempotent
+) -> Response:
+    """`tenancy_lives` while somebody lives behind the door; an emergency gives its reason, and they are told."""
+    async with services.transactions.begin() as work:
+        found = await work.locks.get(lock_id)
+        if found is None:
+            raise NotFoundError
+        await own_door(work, caller.holder_id, found.door_id)
+
+    async def ask() -> Done:
+        asked = {"holder_id": caller.holder_id, "lock_id": lock_id, "wish": body.wish}
+        made = await services.requests.ask("issuer", "release", asked, PATIENCE_S)
+        return Done(202, ReleaseOut.model_validate(made))
+
+    return await once.after(caller.actor, ask)
 
 
 @router.get("/{lock_id}", summary="A lock, and what it last said")
@@ -198,5 +219,5 @@ async def _known(services: Server, caller: Caller, lock_id: UUID) -> LockOut:
         "state": known.status.state_number,
         "keys": known.status.keys_number,
     }
-    pending = any(one.number > (held[one.kind] or -1) for one in desired)
+    pending = any(one.number > (held.get(one.kind) or -1) for one in desired)
     return lock_out(known, pending=pending)

@@ -56,7 +56,7 @@ class LockOut(Out):
     id: UUID
     door_id: UUID
     serial: str
-    state: Literal["enrolling", "active", "retired"]
+    state: Literal["enrolling", "active", "releasing", "retired"]
     last_seen_at: Instant | None
     bolt: Literal["locked", "unlocked", "unknown"] | None
     clock_offset_s: int | None
@@ -93,6 +93,25 @@ class UnlockIn(In):
     model_config = example(wish=octets(160))
 
     wish: Wish
+
+
+class ReleaseIn(In):
+    """The owner's wish: operation 17 (release lock), target this lock; `emergency`, its reason, only in one."""
+
+    model_config = example(wish=octets(160))
+
+    wish: Wish
+
+
+class ReleaseOut(Out):
+    """`releasing`: the order is signed and on its way. The lock is retired when it has said so itself.
+
+    `document`: LK1-RELEASE, for a phone to carry to a lock that no broker reaches.
+    """
+
+    lock_id: UUID
+    state: Literal["releasing"]
+    document: Bytes
 
 
 class CommandOut(Out):
@@ -161,6 +180,7 @@ class DoorKitOut(Out):
     revocation_list: Bytes | None
     access_state: Bytes | None
     time: Bytes | None
+    release: Bytes | None = None
 
 
 class KitOut(Out):

@@ -39,7 +39,7 @@ class Locks(Rows[Lock], Protocol):
         ...
 
     async def of_doors(self, door_ids: Sequence[UUID]) -> Sequence[Lock]:
-        """Return the active locks of these doors."""
+        """Return the locks in service of these doors; one that is being released, where there is no other."""
         ...
 
     async def keep_secrets(self, lock_id: UUID, broker_secret_hash: bytes, seed: bytes) -> None:
@@ -56,6 +56,18 @@ class Locks(Rows[Lock], Protocol):
 
     async def enter_service(self, lock_id: UUID, at: datetime) -> bool:
         """Make an enrolling lock active; tell whether it was enrolling."""
+        ...
+
+    async def retire(self, lock_id: UUID) -> bool:
+        """Take a lock out of service for good; tell whether it was in it."""
+        ...
+
+    async def releasing(self) -> Sequence[Lock]:
+        """Return locks whose release is signed and that have not said that they obeyed."""
+        ...
+
+    async def void_keys_of_retired(self, at: datetime) -> None:
+        """Note that what was cut for locks that are no more opens nothing."""
         ...
 
     async def active(self) -> Sequence[Lock]:

@@ -16,6 +16,7 @@ from lockserver.db.repositories.rows import Rows, refusals
 from lockserver.db.tables import (
     CredentialRow,
     EntryRow,
+    GatewayCredentialRow,
     GrantRow,
     LockDocumentRow,
     LockRow,
@@ -136,10 +137,14 @@ class Locks(Rows[Lock]):
         return await self.first(self.select().where(table.c.door_id == door_id, table.c.state == "active"))
 
     async def of_doors(self, door_ids: Sequence[UUID]) -> Sequence[Lock]:
-        """Return the active locks of these doors."""
+        """Return the locks in service of these doors; one that is being released, where there is no other."""
         table = self.table
+        serving = table.c.state.in_(("active", "releasing"))
         return await self.all(
-            self.select().where(table.c.door_id.in_(door_ids), table.c.state == "active").order_by(table.c.id)
+            self.select()
+            .where(table.c.door_id.in_(door_ids), serving)
+            .order_by(table.c.door_id, table.c.state, table.c.id.desc())
+            .ext(distinct_on(table.c.door_id))
         )
 
     async def keep_secrets(self, lock_id: UUID, broker_secret_hash: bytes, seed: bytes) -> None:
@@ -176,9 +181,31 @@ class Locks(Rows[Lock]):
         if await self.run(statement) != 1:
             return False
         chosen = select(table.c.serial).where(table.c.id == lock_id).scalar_subquery()
-        others = update(table).where(table.c.serial == chosen, table.c.state == "enrolling")
+        # It takes nobody's identity while it has one: its word as another lock is the end of what it was.
+        others = update(table).where(
+            table.c.serial == chosen, table.c.id != lock_id, table.c.state.in_(("enrolling", "releasing"))
+        )
         await self.run(others.values(state="retired"))
         return True
+
+    async def retire(self, lock_id: UUID) -> bool:
+        """Take a lock out of service for good; tell whether it was in it."""
+        table = self.table
+        statement = update(table).where(table.c.id == lock_id, table.c.state != "retired")
+        return await self.run(statement.values(state="retired")) == 1
+
+    async def releasing(self) -> Sequence[Lock]:
+        """Return locks whose release is signed and that have not said that they obeyed."""
+        return await self.all(self.select().where(self.table.c.state == "releasing"))
+
+    async def void_keys_of_retired(self, at: datetime) -> None:
+        """Note that what was cut for locks that are no more opens nothing."""
+        retired = select(self.table.c.id).where(self.table.c.state == "retired")
+        for keys in (_credentials, table_of(GatewayCredentialRow)):
+            living = (keys.c.revoked_in.is_(None), keys.c.expires_at > at)
+            await self.run(
+                update(keys).where(keys.c.lock_id.in_(retired), *living).values(revoked_at=at, revoked_in=0)
+            )
 
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
@@ -362,9 +389,9 @@ class LockDocuments(Rows[LockDocument]):
         statement = (
             select(_documents.c.lock_id)
             .distinct()
-            .join(locks, and_(locks.c.id == _documents.c.lock_id, locks.c.state == "active"))
+            .join(locks, and_(locks.c.id == _documents.c.lock_id, locks.c.state.in_(("active", "releasing"))))
             .join(_status, _status.c.lock_id == _documents.c.lock_id)
-            .where(behind, not_(refused))
+            .where(or_(behind, _documents.c.kind == "release"), not_(refused))
         )
         with refusals():
             return [row[0] for row in await self.connection.execute(statement)]

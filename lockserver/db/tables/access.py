@@ -81,6 +81,7 @@ class NoticeRow(Row, table=True):
             "grant_edited",
             "access_at_risk",
             "card_refused",
+            "lock_released",
         ),
     )
     id: UUID = key()

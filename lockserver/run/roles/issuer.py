@@ -14,6 +14,7 @@ from lockserver.app.enrol_lock import Claim, enrol_lock
 from lockserver.app.issue_access_documents import refresh_access
 from lockserver.app.issuing import Issuing
 from lockserver.app.phone_sync import DoorKit, Kit, SeenRequests, phone_sync
+from lockserver.app.release_lock import release_lock, renew_releases
 from lockserver.app.spend_owners_wish import Wished
 from lockserver.app.state_time import state_time
 from lockserver.db.changes import PostgresChanges
@@ -103,6 +104,12 @@ def handlers(world: Issuing) -> Mapping[str, Handler]:
         """`{holder_id, house_id, sent, salt, wish}` → the gateway's identity; `sent`: the request's JSON body."""
         return await name_gateway(world, body)
 
+    async def release(body: dict[str, Any]) -> dict[str, Any]:
+        """`{holder_id, lock_id, wish}` → `{lock_id, state, document}`: LK1-RELEASE for a phone to carry."""
+        holder_id, lock_id = _uuid(body, "holder_id"), _uuid(body, "lock_id")
+        made = await release_lock(world, holder_id, lock_id, _octets(body, "wish"))
+        return {"lock_id": lock_id, "state": made.lock.state, "document": made.order}
+
     async def access(body: dict[str, Any]) -> dict[str, Any]:
         """`{lock_ids: […]}` → `{changed: […]}`: bring these locks' documents up to the present."""
         named = body.get("lock_ids")
@@ -116,6 +123,7 @@ def handlers(world: Issuing) -> Mapping[str, Handler]:
         "sync": sync,
         "time": time,
         "gateway": gateway,
+        "release": release,
         "access": access,
         **pin_handlers(world),
     }
@@ -170,6 +178,7 @@ async def _sweep_once(world: Issuing, since: datetime) -> datetime:
         changed = await refresh_access(world, sorted(turned))
         log.info("issuer.swept", looked_at=len(turned), changed=len(changed))
     await equip_gateways(world)
+    await renew_releases(world)
     # A row may be committed a little after the instant that it names.
     return now - timedelta(seconds=30)
 
@@ -202,4 +211,5 @@ def _door(one: DoorKit) -> dict[str, Any]:
         "revocation_list": one.revocation,
         "access_state": one.state,
         "time": one.time,
+        "release": one.release,
     }

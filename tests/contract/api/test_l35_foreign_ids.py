@@ -29,6 +29,7 @@ WISHES = {
     "/v1/houses/{house_id}/staff": WishOperation.NAME_STAFF,
     "/v1/houses/{house_id}/gateways": WishOperation.NAME_GATEWAY,
     "/v1/gateways/{gateway_id}/retire": WishOperation.RETIRE,
+    "/v1/locks/{lock_id}/release": WishOperation.RELEASE_LOCK,
     "/v1/locks/{lock_id}/pins": WishOperation.SET_PIN,
     "/v1/locks/{lock_id}/pins/offline": WishOperation.READ_PIN,
     "/v1/locks/{lock_id}/pins/backup": WishOperation.READ_PIN,

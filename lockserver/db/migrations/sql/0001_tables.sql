@@ -175,7 +175,7 @@ CREATE TABLE notices (
 	seen_at TIMESTAMP WITH TIME ZONE,
 	created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
 	CONSTRAINT notices_pkey PRIMARY KEY (id),
-	CONSTRAINT notices_kind_check CHECK (kind IN ('entry_consent', 'entry_emergency', 'entry_ended', 'grant_given', 'grant_frozen', 'grant_unfrozen', 'grant_revoked', 'grant_edited', 'access_at_risk', 'card_refused')),
+	CONSTRAINT notices_kind_check CHECK (kind IN ('entry_consent', 'entry_emergency', 'entry_ended', 'grant_given', 'grant_frozen', 'grant_unfrozen', 'grant_revoked', 'grant_edited', 'access_at_risk', 'card_refused', 'lock_released')),
 	CONSTRAINT notices_holder_id_fkey FOREIGN KEY(holder_id) REFERENCES holders (id)
 );
 
