@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
-from lockserver.protocol.pin import HOUR, OfflinePin, PinCode, pin_digits
+from lockserver.protocol.access import Operation
+from lockserver.protocol.pin import HOUR, OfflinePin, PinCode, pin_digits, verifier
+from lockserver.protocol.reports import Captured
+from lockserver.protocol.slots import SlotKind
+from mobile_api.phone.door import visit
 from mobile_api.phone.radio import PhoneRadio
-from tests.e2e.test_sim_process import enrol, sim
+from tests.e2e.test_sim_process import enrol, key, sim
 from tests.support.site import Site
 
 
@@ -36,4 +41,27 @@ async def test_hands_at_the_keypad_of_a_running_lock(tmp_path: Path) -> None:
         assert (await running.do("keypad", serial=serial, digits=digits))["answer"] is None
         await running.do("power_on", serial=serial)
         assert (await running.do("state", serial=serial))["openings"] == 1
+        await radio.close()
+
+
+async def test_a_phone_at_the_door_carries_out_what_the_reader_read_in(tmp_path: Path) -> None:
+    site = Site(now=int(time.time()))
+    async with sim(tmp_path / "locks", 1) as running:
+        radio = await PhoneRadio.open(running.ready["radio"])
+        lock = await enrol(site, running, radio, 0)
+        serial, tenant = running.ready["locks"][0]["serial"], site.holder()
+        standing = asyncio.create_task(
+            visit(radio, key(site, lock, tenant), tenant.signer, operation=Operation.CAPTURE, patience=5)
+        )
+        for _ in range(
+            400
+        ):  # until his phone has shaken hands, it is a strange card, and the reader soon rests
+            shown = await running.do("card", serial=serial, uid="04a1b2c3d4e5f6")
+            if shown["answer"] == "captured":
+                break
+            await asyncio.sleep(0.05)
+        reports = site.reports(lock, (await standing).reports)
+        (captured,) = [report for report in reports if isinstance(report, Captured)]
+        assert captured.verifier == verifier(lock.door_seed, SlotKind.CARD, bytes.fromhex("04a1b2c3d4e5f6"))
+        assert (await running.do("state", serial=serial))["openings"] == 0
         await radio.close()
