@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,8 +22,9 @@ from lockserver.protocol.envelope import Position, open_command
 from lockserver.protocol.errors import RemoteError
 from lockserver.protocol.journal import Entry, Head, How, What, entry_hash, head_after
 from lockserver.protocol.topics import shard
-from tests.support.database import Database, FakeClock
+from tests.support.database import FakeClock
 from tests.support.people import a_place, fresh
+from tests.support.workbench import Workbench
 
 pytestmark = pytest.mark.contract
 
@@ -37,6 +38,9 @@ class Bus:
         self.sent.append((lock_id, envelope))
         return self.is_open
 
+    def publish_gateway(self, gateway_id: bytes, frame: bytes) -> bool:
+        raise AssertionError("there is no gateway here")
+
 
 class Silent:
     async def ask(self, *_: Any, **__: Any) -> dict[str, Any]:
@@ -45,13 +49,13 @@ class Silent:
 
 @dataclass
 class Bench:
-    """A bridge's use cases over a real database, with a bus that only listens."""
+    """A bridge's use cases over both keepers of rows, with a bus that only listens."""
 
     world: Bridging
     bus: Bus
     lock: Lock
     ecdh: Any
-    database: Database
+    rows: Workbench
     seq: int = 0
 
     async def take(self, *entries: Entry) -> Ingested:
@@ -60,21 +64,16 @@ class Bench:
         return await ingest_journals(self.world, [batch])
 
     def kept(self) -> list[int]:
-        rows = self.database.execute("SELECT number FROM journal ORDER BY number")
-        return [number for (number,) in rows]
+        return sorted(row["number"] for row in self.rows.rows("journal"))
 
     def findings(self) -> list[tuple[str, dict[str, Any]]]:
-        return [
-            (verb, detail)
-            for verb, detail in self.database.execute(
-                "SELECT verb, detail FROM audit_log WHERE starts_with(verb, 'journal') ORDER BY id"
-            )
-        ]
+        lines = sorted(self.rows.rows("audit_log"), key=lambda row: int(row["id"]))
+        return [(line["verb"], line["detail"]) for line in lines if line["verb"].startswith("journal")]
 
 
 @pytest_asyncio.fixture
-async def bench(database: Database) -> AsyncIterator[Bench]:
-    place = await a_place(database.transactions("api"))
+async def bench(workbench: Workbench) -> Bench:
+    place = await a_place(workbench.transactions("api"))
     ecdh = private_key(secrets.token_bytes)
     lock_id = fresh()
     lock = Lock(
@@ -88,11 +87,11 @@ async def bench(database: Database) -> AsyncIterator[Bench]:
         shard=shard(lock_id.bytes),
         state="active",
     )
-    async with database.transactions("issuer").begin() as work:
+    async with workbench.transactions("issuer").begin() as work:
         await work.locks.add(lock)
     bus = Bus()
     world = Bridging(
-        transactions=database.transactions("bridge"),
+        transactions=workbench.transactions("bridge"),
         clock=FakeClock(datetime.now(UTC)),
         random=secrets.token_bytes,
         requests=Silent(),
@@ -100,7 +99,7 @@ async def bench(database: Database) -> AsyncIterator[Bench]:
         command_key=EcdsaSigner(private_key(secrets.token_bytes)),
         report_key=private_key(secrets.token_bytes),
     )
-    yield Bench(world, bus, lock, ecdh, database)
+    return Bench(world, bus, lock, ecdh, workbench)
 
 
 def chain(count: int, start: Head | None = None, what: What = What.UNLOCKED) -> list[Entry]:
@@ -191,8 +190,8 @@ async def test_L21_a_repeat_is_harmless_and_a_rewritten_one_is_found(bench: Benc
         ("journal_fork", 2),
         ("journal_fork", 3),
     ]
-    kept = bench.database.execute("SELECT hash FROM journal ORDER BY number")
-    assert [bytes(digest) for (digest,) in kept] == [entry_hash(entry) for entry in entries]
+    kept = sorted(bench.rows.rows("journal"), key=lambda row: int(row["number"]))
+    assert [row["hash"] for row in kept] == [entry_hash(entry) for entry in entries]
 
 
 async def test_many_locks_share_a_transaction_and_one_does_not_poison_another(
@@ -227,12 +226,12 @@ async def test_L16_only_the_locks_own_key_opens_what_we_send(bench: Bench) -> No
 
 async def test_documents_a_lock_lacks_are_those_it_never_reported(bench: Bench) -> None:
     """`lagging` finds a lock until its own report has the number."""
-    async with bench.database.transactions("issuer").begin() as work:
+    async with bench.rows.transactions("issuer").begin() as work:
         await work.lock_documents.put(LockDocument(bench.lock.id, "revocation", 7, b"list"))
     await bench.take(*chain(1))
     world = bench.world
     async with world.transactions.begin() as work:
         assert list(await work.lock_documents.lagging()) == [bench.lock.id]
-    bench.database.execute("UPDATE lock_status SET revocation_number = 7")
+    bench.rows.force("lock_status", revocation_number=7)
     async with world.transactions.begin() as work:
         assert list(await work.lock_documents.lagging()) == []
