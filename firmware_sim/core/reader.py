@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lockserver.protocol.codec import decode, encode
+from lockserver.protocol.errors import RemoteError
 from lockserver.protocol.limits import MAX_ALL_SLOTS, MAX_SLOTS
-from lockserver.protocol.slots import Slot, SlotKind, read_slots, slot_rows
+from lockserver.protocol.slots import MAX_SLOT, Slot, SlotKind, read_slots, slot_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,10 @@ class Reader:
     # ---- what a service tool does
 
     def plant(self, kind: SlotKind, slot: Slot, state: AccessState | None) -> None:
-        """Write `slot` into the module, past the lock. ValueError: all places are taken."""
+        """Write `slot` into the module, past the lock. ValueError: no such place, or all are taken."""
+        if not 0 <= slot.slot <= MAX_SLOT:
+            message = f"places have numbers up to {MAX_SLOT}"
+            raise ValueError(message)
         held = self._all(state)
         new = slot.slot not in {other.slot for other in held[kind]}
         if new and (len(held[kind]) >= MAX_SLOTS or sum(map(len, held.values())) >= MAX_ALL_SLOTS):
@@ -85,12 +89,11 @@ class Reader:
         self.flash.put({_key(kind, number): encode([])})
 
     def _edits(self, kind: SlotKind) -> Iterator[tuple[int, Slot | None]]:
-        """(number, slot or None for a wiped place)."""
+        """(number, slot or None for a wiped place). What is no slot is a wiped place too."""
         prefix = f"{_PREFIX}{kind.value}."
         for key in self.flash.names():
             if key.startswith(prefix):
-                slots = read_slots(decode(self.flash.get(key) or b""))
-                yield int(key.removeprefix(prefix)), slots[0] if slots else None
+                yield int(key.removeprefix(prefix)), _slot(self.flash.get(key) or b"")
 
 
 def named(kind: SlotKind, state: AccessState | None) -> tuple[Slot, ...]:
@@ -98,6 +101,14 @@ def named(kind: SlotKind, state: AccessState | None) -> tuple[Slot, ...]:
     if state is None:
         return ()
     return {SlotKind.PIN: state.pins, SlotKind.CARD: state.cards, SlotKind.FINGER: state.fingers}[kind]
+
+
+def _slot(raw: bytes) -> Slot | None:
+    try:
+        slots = read_slots(decode(raw))
+    except RemoteError:
+        return None
+    return slots[0] if slots else None
 
 
 def _key(kind: SlotKind, number: int) -> str:

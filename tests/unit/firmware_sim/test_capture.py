@@ -291,6 +291,19 @@ def test_a_foreign_slot_is_not_repaired_in_silence() -> None:
     assert door.inventory().pins == door.pins, "for good"
 
 
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"\x80", b"\x81\x01", b"\x81\x80", b"\xa0", bytes(40)])
+def test_rubbish_in_the_module_is_a_wiped_place_and_breaks_nothing(raw: bytes) -> None:
+    door = Doorstep()
+    door.give(pins=(door.slot(1, "2718281"), door.slot(2, "3141592")))
+    door.core._core.flash.put({"reader.pin.001": raw})
+    assert door.key("2718281") is Sign.DENIED
+    assert door.key("3141592") is Sign.OPEN
+    assert [s.slot for s in door.inventory().pins] == [2]
+    for number in (-1, 256, 10**6):
+        with pytest.raises(ValueError, match="numbers"):
+            plant(door, number, b"1618033")
+
+
 def test_a_module_holds_no_more_than_it_has_places() -> None:
     door = Doorstep()
     for number in range(40):
