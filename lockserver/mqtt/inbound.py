@@ -69,13 +69,13 @@ class Inbound:
         owned: frozenset[str],
         on_heard: Callable[[UUID], None],
         converge: Callable[[UUID], Awaitable[None]],
-        offers: Offers,
+        offers: Offers | None = None,
     ) -> None:
         self._world = world
         self._owned = owned
         self._on_heard = on_heard
         self._converge = converge
-        self._offers = offers
+        self._offers = offers or Offers(lambda _serial, _message: False)
         self._queues: list[asyncio.Queue[Work]] = [asyncio.Queue(QUEUE) for _ in range(WORKERS)]
         self._journals: asyncio.Queue[Batch] = asyncio.Queue(JOURNAL_QUEUE)
         self._last_notice = 0.0
