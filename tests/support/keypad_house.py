@@ -28,7 +28,7 @@ from lockserver.domain.canonical import b64url, unb64url
 from lockserver.protocol.access import Operation
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.curve import private_key
-from lockserver.protocol.errors import AirCode
+from lockserver.protocol.errors import AirCode, Denial, RemoteError
 from lockserver.protocol.handshake import REFUSAL
 from lockserver.protocol.sealed import Box, box_info, seal, unseal
 from lockserver.protocol.wish import WishOperation
@@ -133,8 +133,13 @@ class KeypadHouse:
             await self.take(door, sealed, ITSELF)
 
     async def take(self, door: str, sealed: bytes, by: Carried) -> None:
-        """What the bridge does with one report, its journal included."""
-        heard = await accept_report(self.bridges[door], self.party.locks[door], sealed, by)
+        """What the bridge does with one report, its journal included; one that was overtaken it drops."""
+        try:
+            heard = await accept_report(self.bridges[door], self.party.locks[door], sealed, by)
+        except RemoteError as error:
+            if error.code is not Denial.REPLAYED:
+                raise
+            return
         if heard.batch is not None:
             await ingest_journals(self.bridges[door], [heard.batch])
 
