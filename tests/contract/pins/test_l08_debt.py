@@ -205,7 +205,7 @@ async def test_L08_mutant_a_debt_that_believes_what_was_sent_is_caught(
             def __getattr__(self, name: str) -> Any:
                 return getattr(work, name)
 
-        return await honest(Hoping(), lock, now)  # type: ignore[arg-type]
+        return await honest(Hoping(), lock, now)
 
     from mobile_api.routes import lock_health
 

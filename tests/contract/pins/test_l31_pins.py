@@ -9,6 +9,8 @@ import pytest
 import structlog
 
 from lockserver.app import set_pin
+from lockserver.app.want_slot import want_slot
+from lockserver.protocol.pin import weakness
 from tests.contract.api.test_l31_canaries import found_in, leaks_in_database
 from tests.support.keypad_house import KeypadHouse
 
@@ -61,7 +63,7 @@ async def test_L31_no_digit_of_a_pin_lies_about(house: KeypadHouse) -> None:
 async def test_L31_mutant_an_audit_line_with_the_digits_is_caught(
     house: KeypadHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = set_pin.want_slot
+    honest = want_slot
 
     async def talks(world: Any, work: Any, lock_id: Any, grant: Any, *rest: Any, **more: Any) -> Any:
         await work.audit.write("role:issuer", "chose", f"lock:{lock_id}", digits=CHOSEN)
@@ -75,7 +77,7 @@ async def test_L31_mutant_an_audit_line_with_the_digits_is_caught(
 async def test_L31_mutant_a_problem_that_quotes_the_pin_is_caught(
     house: KeypadHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = set_pin.weakness
+    honest = weakness
 
     def quotes(digits: str) -> Any:
         rule = honest(digits)
