@@ -112,7 +112,7 @@ async def test_locks_are_asked_once_a_day(house: KeypadHouse) -> None:
 async def sends_to_a_refusing_lock(house: KeypadHouse) -> int:
     """How often a lock that will not have its state is sent it, when it is looked at thirty times."""
     room, desk, lock_id = house.room, house.desk(house.room), house.party.locks[house.room]
-    desk.site.issuer = desk.site.commander  # type: ignore[assignment]
+    desk.site.issuer = desk.site.commander
     forged = desk.site.state(desk.enrolled, version=1 << 30, occupied=True)
     assert forged.kind is DocumentKind.STATE
     house.door.database.execute(

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from lockserver.domain import health
 from lockserver.domain.health import BATTERY_OLD, BOLT_STANDS, Said, battery_of, bolt_of, connection_of
-from lockserver.domain.lock import LockStatus
+from lockserver.domain.lock import Bolt, LockStatus
 
 LOCK = UUID(int=1)
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
 ages = st.none() | st.timedeltas(timedelta(0), timedelta(days=90))
-bolts = st.sampled_from(["locked", "unlocked", "unknown"])
+WORDS: tuple[Bolt, ...] = ("locked", "unlocked", "unknown")
+bolts: st.SearchStrategy[Bolt] = st.sampled_from(WORDS)
 
 
 def ago(age: timedelta | None) -> datetime | None:
@@ -51,7 +52,7 @@ def old_bolt_is_fresh(status: LockStatus, moved: Said | None) -> bool:
     shown = bolt_of(status, moved, NOW)
     if shown.value == "unknown":
         return False
-    words = [said for said in (status.bolt_at, moved and moved.at) if said is not None]
+    words = [at for at in (status.bolt_at, None if moved is None else moved.at) if at is not None]
     return not words or shown.at != max(words) or (not status.connected and NOW - shown.at > BOLT_STANDS)
 
 
