@@ -9,15 +9,25 @@ from firmware_sim.core.reader import Reader
 from lockserver.protocol.access import Operation
 from lockserver.protocol.claims import Capability, HolderClass
 from lockserver.protocol.cose import peek
+from lockserver.protocol.curve import private_key, public_bytes
 from lockserver.protocol.enrolment import DoorKind
+from lockserver.protocol.envelope import Envelope, Position, seal_report
 from lockserver.protocol.errors import AirCode, Denial
 from lockserver.protocol.handshake import PhoneHandshake
 from lockserver.protocol.journal import How, What
-from lockserver.protocol.parcels import ParcelKind
-from lockserver.protocol.pin import OfflinePin, PinCode, activation, verifier
-from lockserver.protocol.reports import Captured, CapturedKind, Outcome, Report, Result
-from lockserver.protocol.slots import SlotKind
-from tests.support.site import T0, Holder
+from lockserver.protocol.limits import (
+    MAX_ACTIVATIONS,
+    MAX_ALL_SLOTS,
+    MAX_HOUR,
+    MAX_NUMBER,
+    MAX_SLOTS,
+    MAX_TIME,
+)
+from lockserver.protocol.parcels import MAX_CONTENT, ParcelKind
+from lockserver.protocol.pin import Activation, OfflinePin, PinCode, activation, verifier
+from lockserver.protocol.reports import Captured, CapturedKind, Inventory, Outcome, Report, Result
+from lockserver.protocol.slots import MAX_SLOT, Slot, SlotKind
+from tests.support.site import T0, Holder, Site
 from tests.unit.firmware_sim.doorstep import Doorstep
 from tests.unit.firmware_sim.test_carry import Carried, carried
 
@@ -289,6 +299,25 @@ def test_a_foreign_slot_is_not_repaired_in_silence() -> None:
     assert door.inventory().pins == door.pins, "a state that uses its place has written over it"
     door.give(pins=(door.slot(1, "3141592"),))
     assert door.inventory().pins == door.pins, "for good"
+
+
+def test_the_fullest_inventory_fits_the_parcel_of_a_gateway() -> None:
+    site = Site()
+
+    def slots(count: int) -> tuple[Slot, ...]:
+        numbers = range(MAX_SLOT - count, MAX_SLOT)
+        guest = HolderClass.GUEST
+        return tuple(Slot(n, bytes(16), bytes(16), MAX_TIME, MAX_TIME, guest, MAX_NUMBER) for n in numbers)
+
+    used = tuple(
+        Activation(OfflinePin(MAX_NUMBER, PinCode.CLEAR, MAX_HOUR - n, 1), MAX_TIME)
+        for n in range(MAX_ACTIVATIONS)
+    )
+    full = Inventory(MAX_NUMBER, MAX_NUMBER, MAX_NUMBER, slots(MAX_SLOTS), slots(MAX_SLOTS), (), used)
+    assert len(full.pins) + len(full.cards) == MAX_ALL_SLOTS
+    envelope = Envelope(bytes(16), Position(MAX_NUMBER, MAX_NUMBER), full)
+    ephemeral = private_key(site.random)
+    assert len(seal_report(envelope, site.issuer, public_bytes(site.report_key), ephemeral)) <= MAX_CONTENT
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xff", b"\x80", b"\x81\x01", b"\x81\x80", b"\xa0", bytes(40)])
