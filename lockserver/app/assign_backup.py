@@ -5,7 +5,7 @@ from uuid import UUID
 
 from lockserver.app.find_standing import find_standing, is_adult_tenant, spend_at_lock
 from lockserver.app.issuing import Issuing
-from lockserver.app.spend_wish import read_holders_wish
+from lockserver.app.spend_wish import check_same_phone, read_holders_wish
 from lockserver.domain.errors import BackupMissingError, InvalidInputError, NotAllowedError
 from lockserver.domain.slot import Slot
 from lockserver.protocol.curve import private_key
@@ -55,6 +55,7 @@ async def assign_backup(world: Issuing, holder_id: UUID, lock_id: UUID, raw: byt
             await work.audit.write(
                 f"holder:{holder_id}", "assign_backup", f"slot:{slot.id}", lock=str(lock_id)
             )
+        await check_same_phone(work, peeked)
         sealed = await work.slots.digits(slot.id)
     if sealed is None:
         raise BackupMissingError

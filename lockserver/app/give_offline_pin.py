@@ -14,7 +14,7 @@ from lockserver.app.find_presence import find_presence
 from lockserver.app.find_standing import Standing, find_standing, is_adult_tenant, spend_at_lock
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
-from lockserver.app.spend_wish import Taken, read_holders_wish
+from lockserver.app.spend_wish import Taken, check_same_phone, read_holders_wish
 from lockserver.app.tend_slots import open_seed
 from lockserver.domain.errors import (
     InvalidInputError,
@@ -63,6 +63,7 @@ async def give_offline_pin(world: Issuing, holder_id: UUID, lock_id: UUID, raw: 
         given = await work.given_pins.by_wish(UUID(bytes=wished.wish.wish_id))
         if given is None or (given.holder_id, given.lock_id) != (holder_id, lock_id):
             given, wished = await _give(world, work, standing, wished, raw, now)
+        await check_same_phone(work, wished)
         box = await _box(world, work, standing, given, wished.phone.ecdh_pub)
     return ReadOut(given, box)
 

@@ -10,6 +10,7 @@ from lockserver.domain.errors import (
     PhoneUnknownError,
     WishExpiredError,
     WishInvalidError,
+    WishUsedError,
 )
 from lockserver.domain.lock import SpentWish
 from lockserver.domain.times import from_seconds
@@ -96,3 +97,14 @@ async def spend_wish(
         )
     )
     return taken
+
+
+async def check_same_phone(work: UnitOfWork, taken: Taken) -> None:
+    """Let a wish be answered again only to the phone that spent it; raises WishUsedError.
+
+    Its id alone is no proof: another phone of the same holder, proved somewhere else, may sign a wish with the
+    id of his, and what is answered again is sealed to whoever asks.
+    """
+    spent = await work.wishes.get(UUID(bytes=taken.wish.wish_id))
+    if spent is None or spent.phone_id != taken.phone.id:
+        raise WishUsedError
