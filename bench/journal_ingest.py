@@ -60,6 +60,11 @@ class NoBroker:
         self.sent += 1
         return True
 
+    def publish_gateway(self, gateway_id: bytes, frame: bytes) -> bool:
+        """No gateway is here."""
+        del gateway_id, frame
+        return False
+
 
 @dataclass
 class Nobody:
