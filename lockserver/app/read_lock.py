@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from lockserver.app.name_places import ID_OCTETS, Place, place_owners
 from lockserver.app.ports import UnitOfWork
 from lockserver.domain.errors import NotFoundError
 from lockserver.domain.lock import Bolt, JournalLine, KeyOwner, Lock, LockStatus
@@ -104,12 +105,13 @@ async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datet
     guest = bool(living) and all(grant.class_ == "guest" for grant in living)
     eyes = Eyes(reader, frozenset(one.tenancy_id for one in lived if one.tenancy_id is not None), guest)
     lines = await work.journals.newest(lock_id, SHOWN)
-    named = [UUID(bytes=line.subject) for line in lines if line.subject and len(line.subject) == 16]  # noqa: PLR2004 - an id
+    named = [UUID(bytes=line.subject) for line in lines if line.subject and len(line.subject) == ID_OCTETS]
     owners = await work.credentials.owners(named)
+    places = await place_owners(work, lock_id, lines)
     shown = [
         Shown(line, whose)
         for line in lines
-        if (whose := _whose(line, owners, eyes) or _former(line, home_since)) is not None
+        if (whose := _whose(line, owners, places, eyes) or _former(line, home_since)) is not None
     ]
     return Journal(shown, await work.journals.is_complete(lock_id))
 
@@ -126,14 +128,17 @@ async def _runs(work: UnitOfWork, reader: UUID, lock: Lock) -> bool:
     return house.owner_holder_id == reader or await work.houses.is_staff(house.id, reader)
 
 
-def _whose(line: JournalLine, owners: dict[UUID, KeyOwner], eyes: Eyes) -> str | None:
+def _whose(
+    line: JournalLine, owners: dict[UUID, KeyOwner], places: dict[Place, KeyOwner], eyes: Eyes
+) -> str | None:
     """Return whose entry it is to this reader, or None where it is not his to see."""
     if line.subject is None:
         fault = line.what in FAULTS and line.how != How.HANDLE and not eyes.guest
         return "lock" if fault else None
-    if len(line.subject) != 16:  # noqa: PLR2004 - a slot's number, not an id
-        return None
-    owner = owners.get(UUID(bytes=line.subject))
+    if len(line.subject) == ID_OCTETS:
+        owner = owners.get(UUID(bytes=line.subject))
+    else:
+        owner = places.get((line.how, line.subject, line.number))
     if owner is None:
         return None
     if owner.holder_id == eyes.reader:

@@ -5,7 +5,7 @@ and ids sort by age. It names things and proves nothing: what must not be guesse
 32 random bytes (`new_secret`), never an id.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from lockserver.domain.times import Clock, require_utc
@@ -15,7 +15,7 @@ ENTROPY_BYTES = 10
 """Ten bytes hold the 74 random bits of a UUIDv7."""
 SECRET_BYTES = 32
 
-__all__ = ["Random", "new_id", "new_secret", "uuid7"]
+__all__ = ["Random", "made_at", "new_id", "new_secret", "uuid7"]
 
 
 def uuid7(at: datetime, entropy: bytes) -> UUID:
@@ -32,6 +32,11 @@ def uuid7(at: datetime, entropy: bytes) -> UUID:
     rand_a = bits >> 68  # 12 bits
     rand_b = bits & ((1 << 62) - 1)
     return UUID(int=milliseconds << 80 | 0x7 << 76 | rand_a << 64 | 0b10 << 62 | rand_b)
+
+
+def made_at(made: UUID) -> datetime:
+    """Return the millisecond of a UUIDv7's making, in UTC."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, tz=UTC)
 
 
 def new_id(clock: Clock, random: Random) -> UUID:

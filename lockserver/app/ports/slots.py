@@ -67,6 +67,10 @@ class GivenPins(Rows[GivenPin], Protocol):
         """Return those given for this hour."""
         ...
 
+    async def of_hour(self, lock_id: UUID, code: int, start_hour: int, n: int) -> Sequence[GivenPin]:
+        """Return the PIN of this code, hour and n in each epoch, newest first."""
+        ...
+
     async def living(self, lock_id: UUID, at: datetime) -> Sequence[GivenPin]:
         """Return those that could still open, or will."""
         ...
@@ -87,6 +91,10 @@ class Captures(Rows[Capture], Protocol):
 
     async def waiting(self, lock_id: UUID) -> Sequence[Capture]:
         """Return those of a lock that nobody has judged, oldest first."""
+        ...
+
+    async def taken(self, lock_id: UUID) -> Sequence[Capture]:
+        """Return those of a lock of which slots came, oldest first."""
         ...
 
 

@@ -146,6 +146,17 @@ class GivenPins(Rows[GivenPin]):
             .order_by(table.c.n)
         )
 
+    async def of_hour(self, lock_id: UUID, code: int, start_hour: int, n: int) -> Sequence[GivenPin]:
+        """Return the PIN of this code, hour and n in each epoch, newest first."""
+        table = self.table
+        named = and_(
+            table.c.lock_id == lock_id,
+            table.c.code == code,
+            table.c.start_hour == start_hour,
+            table.c.n == n,
+        )
+        return await self.all(self.select().where(named).order_by(table.c.id.desc()))
+
     async def living(self, lock_id: UUID, at: datetime) -> Sequence[GivenPin]:
         """Return those that could still open, or will."""
         table = self.table
@@ -181,6 +192,12 @@ class Captures(Rows[Capture]):
             .order_by(table.c.id)
             .with_for_update()
         )
+
+    async def taken(self, lock_id: UUID) -> Sequence[Capture]:
+        """Return those of a lock of which slots came, oldest first."""
+        table = self.table
+        mine = self.select().where(table.c.lock_id == lock_id, table.c.state == "taken")
+        return await self.all(mine.order_by(table.c.id))
 
 
 class Findings(Rows[Finding]):
