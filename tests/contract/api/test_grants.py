@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from lockserver.app import give_grants
 from lockserver.domain.canonical import b64url
 from lockserver.protocol.claims import Capability, Claims, HolderClass
 from lockserver.protocol.wish import WishOperation
@@ -181,6 +182,18 @@ class TestBounds:
             ["lock"],
         )
         assert await guest.ok("GET", "/grants") == [], "all doors or none"
+
+    async def test_L05_mutant_a_server_that_asks_not_how_far_is_caught_and_the_issuer_asks_again(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        party = await a_party(door)
+        guest = await party.guest()
+        monkeypatch.setattr(give_grants, "check_inside", lambda *_: None)
+        wide = from_to("2026-03-03", "2036-02-02")
+        [given] = await party.name(party.tenant, guest, party.room, **wide)
+        assert given["window"]["until"] == "2036-02-02T00:00:00Z"
+        await party.pass_time(DAY)
+        assert await party.key(guest, party.room) == "grant_unfounded"
 
     async def test_a_key_that_no_phone_has_or_ones_own_is_refused(self, door: Door) -> None:
         party = await a_party(door)

@@ -121,6 +121,16 @@ class TestSigning:
         answer = await landlord.send("POST", "/tenancies", landlord.lease(gate, "13900000001"))
         assert answer.json()["code"] == "not_a_room"
 
+    async def test_L45_a_landlord_is_no_tenant_of_his_own_lease(self, door: Door) -> None:
+        """He would hold a tenant's key to a room that others live in."""
+        landlord = await door.person()
+        room = (await landlord.house(capacity=2))["rooms"][0]
+        answer = await landlord.send(
+            "POST", "/tenancies", landlord.lease(room, "13900000001", landlord.number)
+        )
+        assert (answer.json()["code"], answer.json()["field"]) == ("landlord_occupant", "tenants")
+        assert count(door, "tenancies") == 0
+
     async def test_a_minor_lives_there_with_a_guardian(self, door: Door) -> None:
         landlord = await door.person()
         room = (await landlord.house(capacity=2))["rooms"][0]
@@ -188,6 +198,35 @@ class TestEnding:
         assert count(door, "grants WHERE state = 'revoked'") == 0
         second = await pair[1].ok("POST", path, {"wish": pair[1].wish(END, signed["id"])})
         assert (second["state"], second["awaited"]) == ("ended", 0)
+
+    async def test_L45_a_wish_to_end_is_void_after_two_weeks(self, door: Door) -> None:
+        """One adult's wish of last year and the other's of today are no common wish."""
+        landlord = await door.person()
+        house = await landlord.house(capacity=2)
+        pair = [await door.person(), await door.person()]
+        lease = landlord.lease(house["rooms"][0], *(one.number for one in pair))
+        signed = await landlord.ok("POST", "/tenancies", lease)
+        for one in pair:
+            await one.enrol_phone()
+            duty = (await one.ok("GET", f"/tenancies/{signed['id']}"))["duties"]
+            await one.capture(duty[0]["id"], fields())
+        path = f"/tenancies/{signed['id']}/end"
+        answers = []
+        for one, wait in (
+            (pair[0], timedelta(days=14, minutes=11)),
+            (pair[1], timedelta(days=13)),
+            (pair[0], None),
+        ):
+            answers.append(await one.ok("POST", path, {"wish": one.wish(END, signed["id"])}))
+            if wait is not None:
+                door.clock.move(wait)
+                for each in pair:
+                    await each.log_in()
+        assert [(one["state"], one["awaited"]) for one in answers] == [
+            ("signed", 1),
+            ("signed", 1),
+            ("ended", 0),
+        ]
 
     @pytest.mark.parametrize(
         ("spoil", "code"),
