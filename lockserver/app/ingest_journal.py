@@ -117,7 +117,6 @@ async def _swiftly(world: Bridging, batches: Sequence[Batch], now: datetime) -> 
                 chain.head.hash,
                 batch.position.boot,
                 batch.position.seq,
-                over_mqtt=batch.via == "mqtt",
                 acts=any(map(proves_an_act, mine)),
             )
         )
@@ -182,7 +181,6 @@ def _advanced(status: LockStatus, batch: Batch, head: Head, now: datetime) -> Lo
         boot=batch.position.boot,
         seq=batch.position.seq,
         last_seen_at=now,
-        connected=status.connected or batch.via == "mqtt",
     )
 
 

@@ -22,7 +22,6 @@ from lockserver.app.accept_report import Carried
 from lockserver.app.bridging import Bridging
 from lockserver.app.hear_gateway import gateway_gone
 from lockserver.app.ports import Changes, Random
-from lockserver.app.watch_connections import lock_gone
 from lockserver.mqtt.inbound import Inbound
 from lockserver.mqtt.link import BrokerAddress, BrokerLink, LinkLost
 from lockserver.mqtt.offers import Offers
@@ -125,18 +124,19 @@ class Bridge:
         """The broker says that a connection under this client id ended; never blocks, never raises."""
         if NAME.fullmatch(name) is None:
             return
-        task = asyncio.get_running_loop().create_task(self._gone(UUID(hex=name)))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        who = UUID(hex=name)
+        if self.world.carrying.knows(who):
+            task = asyncio.get_running_loop().create_task(self._gateway_gone(who))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+        elif self.inbound is not None and owns(who, self._owned):
+            self.inbound.left(who)
 
-    async def _gone(self, name: UUID) -> None:
+    async def _gateway_gone(self, gateway_id: UUID) -> None:
         try:
-            if self.world.carrying.knows(name):
-                await gateway_gone(self.world, name)
-            elif owns(name, self._owned):
-                await lock_gone(self.world, name)
+            await gateway_gone(self.world, gateway_id)
         except Exception:
-            log.exception("bridge.leave_failed", name=name.hex)
+            log.exception("bridge.leave_failed", gateway=gateway_id.hex)
 
     async def _serve(self, ownership: Ownership, ready: Callable[[], None]) -> None:
         """Run everything while the shards are ours."""

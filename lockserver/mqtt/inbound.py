@@ -20,6 +20,7 @@ from lockserver.app.converge_access import ask_hello
 from lockserver.app.converge_firmware import continue_firmware, offer_firmware
 from lockserver.app.hear_gateway import hear_gateway
 from lockserver.app.ingest_journal import Batch, acknowledge, ingest_journals
+from lockserver.app.watch_connections import lock_gone
 from lockserver.domain.errors import DomainError
 from lockserver.mqtt.offers import Offers
 from lockserver.mqtt.topics import enrolling_lock, owns, reporting_lock, speaking_gateway
@@ -99,6 +100,10 @@ class Inbound:
             self._offers.heard(serial, payload)
         else:
             self.tally.drop("foreign_topic")
+
+    def left(self, lock_id: UUID) -> None:
+        """The broker says that a lock's connection ended: after what it said before, in its own queue."""
+        self._put(lock_id.int, partial(lock_gone, self._world, lock_id))
 
     def _put(self, number: int, work: Work) -> None:
         """Queue a message; one sender's are dealt with in order."""

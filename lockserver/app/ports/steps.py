@@ -114,7 +114,6 @@ class Continued:
     hash: bytes
     boot: int
     seq: int
-    over_mqtt: bool
     acts: bool
 
 

@@ -146,13 +146,12 @@ WITH moved AS (
           SET journal_number = n.number, journal_hash = n.hash, last_seen_at =
                 CASE WHEN n.news THEN %(now)s ELSE s.last_seen_at END,
               boot = CASE WHEN n.news THEN n.boot ELSE s.boot END,
-              seq = CASE WHEN n.news THEN n.seq ELSE s.seq END,
-              connected = s.connected OR n.news AND n.over_mqtt
+              seq = CASE WHEN n.news THEN n.seq ELSE s.seq END
          FROM (SELECT n.*, k.boot IS NULL OR k.seq IS NULL OR (k.boot, k.seq) < (n.boot, n.seq) AS news
                  FROM unnest(%(lock_id)s::uuid[], %(after_number)s::bigint[], %(after_hash)s::bytea[],
                              %(number)s::bigint[], %(hash)s::bytea[], %(boot)s::bigint[],
-                             %(seq)s::bigint[], %(over_mqtt)s::boolean[], %(acts)s::boolean[])
-                      AS n (lock_id, after_number, after_hash, number, hash, boot, seq, over_mqtt, acts)
+                             %(seq)s::bigint[], %(acts)s::boolean[])
+                      AS n (lock_id, after_number, after_hash, number, hash, boot, seq, acts)
                  JOIN lock_status k USING (lock_id)) AS n
         WHERE s.lock_id = n.lock_id
           AND COALESCE(s.journal_number, 0) = n.after_number

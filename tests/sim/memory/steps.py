@@ -279,7 +279,6 @@ class Steps:
             changes: dict[str, Any] = {"journal_number": batch.number, "journal_hash": batch.hash}
             if row["seq"] is None or is_news(row, batch.boot, batch.seq):
                 changes |= {"boot": batch.boot, "seq": batch.seq, "last_seen_at": at}
-                changes["connected"] = row["connected"] or batch.over_mqtt
             return changes
 
         waiting = [
