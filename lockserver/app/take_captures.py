@@ -18,11 +18,11 @@ from lockserver.domain.errors import CardTakenError, DomainError, GrantMissingEr
 from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door
 from lockserver.domain.ids import uuid7
-from lockserver.domain.lock import Lock
+from lockserver.domain.lock import IssuedCredential, Lock
 from lockserver.domain.slot import Capture, Finding, SlotKind
 from lockserver.protocol.curve import sha256
-from lockserver.protocol.envelope import read_signed_report
-from lockserver.protocol.errors import RemoteError
+from lockserver.protocol.envelope import Position, read_signed_report
+from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.reports import Captured, CapturedKind
 
 _KINDS: Final[dict[CapturedKind, SlotKind]] = {CapturedKind.CARD: "card", CapturedKind.FINGER: "finger"}
@@ -40,15 +40,20 @@ async def _take(
     world: Issuing, work: UnitOfWork, lock: Lock, door: Door, capture: Capture, now: datetime
 ) -> bool:
     try:
-        report = read_signed_report(capture.report, lock.id.bytes, lock.sign_pub).report
+        said = read_signed_report(capture.report, lock.id.bytes, lock.sign_pub)
     except RemoteError as error:
         await _refuse(work, capture, error.code.word)
         return False
+    report = said.report
     if not isinstance(report, Captured):
         await _refuse(work, capture, "bad_format")
         return False
+    if said.position in await _taken(work, lock):
+        await _refuse(work, capture, Denial.REPLAYED.word)
+        return False
     key = await work.credentials.get(UUID(bytes=report.cti))
-    grant = None if key is None or key.lock_id != lock.id else await work.grants.get(key.grant_id)
+    sound = key is not None and key.lock_id == lock.id and await _serves(work, key)
+    grant = await work.grants.get(key.grant_id) if key is not None and sound else None
     try:
         slot_id = await _want(world, work, lock, door, grant, report, now)
     except DomainError as refused:
@@ -61,6 +66,24 @@ async def _take(
         return False
     await work.captures.settle(capture.id, "taken", None, slot_id)
     return True
+
+
+async def _taken(work: UnitOfWork, lock: Lock) -> set[Position]:
+    """Return the reports of the lock that have served.
+
+    By the lock's own numbering: a digest is the bridge's word, and an ECDSA signature has a twin.
+    """
+    kept = await work.captures.taken(lock.id)
+    return {read_signed_report(one.report, lock.id.bytes, lock.sign_pub).position for one in kept}
+
+
+async def _serves(work: UnitOfWork, key: IssuedCredential) -> bool:
+    """Tell whether the key that asked may still be used: with a phone that was lost since, nobody reads in a card.
+
+    A lock that is offline takes such a key until it ends; a card would outlive it by the whole lease (L-08).
+    """
+    phone = await work.phones.get(key.phone_id)
+    return key.revoked_at is None and phone is not None and phone.state != "revoked"
 
 
 async def _want(

@@ -113,6 +113,11 @@ class GivenPins(Rows[GivenPin]):
         """Return those given for this hour."""
         return await self.find(order=by("n"), lock_id=lock_id, epoch=epoch, code=code, start_hour=start_hour)
 
+    async def of_hour(self, lock_id: UUID, code: int, start_hour: int, n: int) -> Sequence[GivenPin]:
+        """Return the PIN of this code, hour and n in each epoch, newest first."""
+        newest = by("id", newest=True)
+        return await self.find(order=newest, lock_id=lock_id, code=code, start_hour=start_hour, n=n)
+
     async def living(self, lock_id: UUID, at: datetime) -> Sequence[GivenPin]:
         """Return those that could still open, or will."""
         return await self.find(lambda row: row["upper"] > at, by("id"), lock_id=lock_id)
@@ -138,6 +143,10 @@ class Captures(Rows[Capture]):
     async def waiting(self, lock_id: UUID) -> Sequence[Capture]:
         """Return those of a lock that nobody has judged, oldest first."""
         return await self.holding(order=by("id"), mode=UPDATE, lock_id=lock_id, state="new")
+
+    async def taken(self, lock_id: UUID) -> Sequence[Capture]:
+        """Return those of a lock of which slots came, oldest first."""
+        return await self.find(order=by("id"), lock_id=lock_id, state="taken")
 
 
 class Findings(Rows[Finding]):
