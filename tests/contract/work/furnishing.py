@@ -65,7 +65,7 @@ def _slot(town: Town, lock: UUID, grant: Row) -> None:
     purpose = "backup" if grant["class_"] == "owner" else "own"
     upper = grant["upper"] or town.at() + timedelta(days=20)
     town.serial += 1
-    town.put(
+    made = town.put(
         "slots", id=town.id(), lock_id=lock, number=1 + town.serial % 255, purpose=purpose,
         kind=town.one_of("pin", "card", "finger"), class_=grant["class_"], holder_id=grant["holder_id"],
         grant_id=grant["id"], epoch=grant["epoch"], lower=grant["lower"],
@@ -74,11 +74,12 @@ def _slot(town: Town, lock: UUID, grant: Row) -> None:
         wanted_version=town.random.randrange(1, 4), asked_at=town.at(), verifier=town.bytes(16),
         digits_sealed=town.bytes(9) if purpose == "backup" else None,
     )  # fmt: skip
-    if town.random.random() < 0.2:
-        judged = town.one_of("new", "refused")
+    if town.random.random() < 0.3:
+        judged = town.one_of("new", "refused", "taken")
         town.put(
             "captures", id=town.id(), lock_id=lock, digest=town.bytes(32), report=town.bytes(9),
             state=judged, code="x" if judged == "refused" else None,
+            slot_id=made if judged == "taken" else None,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ method that somebody adds to a port is asked, too, from the day it stands there.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,6 +102,7 @@ class Questions:
         hints = _hints(port, function)
         given: list[Any] = []
         named: list[tuple[str, Any]] = []
+        meant = self._a_row_of(repository)
         for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 named.append(("what", self.random.choice(["好", 1, None, b"\1", NOW])))
@@ -112,9 +114,28 @@ class Questions:
                 given.append([self.value(name, of, repository) for _ in range(self.random.randrange(1, 4))])
             elif name == "limit":
                 given.append(500)
+            elif name == "key" and hints[name] is bytes:
+                given.append(self._a_phones_key())
+            elif name in meant:
+                given.append(meant[name])
             else:
                 given.append(self.value(name, hints[name], repository, fresh=method in NEW))
         return Question(repository, method, tuple(given), tuple(named))
+
+    def _a_row_of(self, repository: str) -> Mapping[str, Any]:
+        """Half of the time a row that all arguments are about, so that they mean something together."""
+        made = get_type_hints(getattr(MemoryUnitOfWork, repository).func)["return"]
+        rows = list(self.store.tables[made.table].rows.values()) if hasattr(made, "table") else []
+        if not rows or self.random.random() < 0.5:
+            return {}
+        row = self.random.choice(rows)
+        return {name: value for name, value in row.items() if value is not None} | {"row_id": row.get("id")}
+
+    def _a_phones_key(self) -> bytes:
+        """The hash of a phone's signing key, or one that a grant names."""
+        named = [self._known("guest_key", bytes), self._known("sign_pub", bytes)]
+        chosen = self.random.choice(named) or bytes(32)
+        return bytes(chosen) if len(chosen) == 32 else hashlib.sha256(chosen).digest()
 
     def value(self, name: str, kind: Any, repository: str = "", *, fresh: bool = False) -> Any:
         """Draw a value of this type under this name."""

@@ -23,7 +23,7 @@ from lockserver.db.repositories.rows import refusals
 from lockserver.domain.errors import DomainError
 from tests.contract.work.questions import NEW, Question, Questions, asked, is_there, methods, repositories
 from tests.contract.work.town import NOW, Town
-from tests.sim.memory import AbortedError, MemoryStore
+from tests.sim.memory import AbortedError, MemoryStore, commands, run
 from tests.sim.memory.schema import TABLES, UNREAD
 from tests.sim.memory.steps import Steps as MemorySteps
 from tests.support.database import Database
@@ -57,6 +57,14 @@ IN_NO_ORDER = {
     ("case_files", "kept_and_receipted"),
 }
 """No order is promised (or none among equals): compared as a bag."""
+SILENT = {
+    "abandon", "add", "add_code", "add_occupant", "add_staff", "add_verdict", "advance", "allow_again", "append",
+    "bring", "disconnected", "end", "file", "finish", "keep_secret", "keep_secrets", "keep_terms",
+    "note_ways", "open", "place", "put", "raise_version", "refuse", "revoke", "save", "save_code",
+    "save_occupant", "save_part", "saw", "says", "see", "settle", "spend", "touch", "void_keys_of_retired",
+    "withdraw", "withdraw_entry", "write",
+}  # fmt: skip
+"""Methods that only write."""
 DRAWN = {("audit_log", "id"), ("audit_log", "txid")}
 """Columns whose values each keeper draws for itself."""
 
@@ -159,6 +167,38 @@ async def test_both_answer_refuse_and_keep_alike(postgres_bench: PostgresBench, 
     assert differing(memory, postgres_bench) == {}
     assert tally["refused"] > 20, tally
     assert tally["answered"] > 100, tally
+
+
+def test_no_question_is_idle() -> None:
+    """Every method is asked what it has an answer to, sooner or later: else agreement says nothing."""
+    waiting = {one for one in asked() if one[1] not in SILENT}
+    for seed in range(30):
+        store = MemoryStore()
+        Town(store, seed)
+        memory, drawer = MemoryBench(store), Questions(store, Random(seed))
+        for one in sorted(waiting) * 4:
+            [said, *_] = run(outcomes(memory.transactions(), [drawer.draw(*one)], undo=True))
+            if said and not (isinstance(said, tuple) and isinstance(said[0], str)):
+                waiting.discard(one)
+        if not waiting:
+            break
+    assert waiting == set()
+
+
+async def test_mutant_a_query_that_forgets_a_condition_is_caught(
+    postgres_bench: PostgresBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "useless", lambda *_: False)
+    store = MemoryStore()
+    Town(store, 0)
+    postgres_bench.copy(store)
+    memory, drawer = MemoryBench(store), Questions(store, Random(0))
+    differ = 0
+    for _ in range(60):
+        questions = [drawer.draw("credentials", "stale")]
+        wanted = await outcomes(postgres_bench.transactions(), questions, undo=True)
+        differ += await outcomes(memory.transactions(), questions, undo=True) != wanted
+    assert differ
 
 
 def test_nothing_of_the_schema_is_left_out() -> None:

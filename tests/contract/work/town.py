@@ -110,7 +110,7 @@ class Town:
         house = self.put(
             "houses", id=self.id(), owner_holder_id=owner, name="Lane 7", address_id="A", station_code="S"
         )
-        self.put("house_staff", house_id=house, holder_id=tenants[0])
+        self._staff(house, owner, tenants)
         gate = self.put("doors", id=self.id(), house_id=house, kind="gate", name="gate")
         self._lock(gate)
         self._grant(owner, gate, "owner")
@@ -123,6 +123,18 @@ class Town:
             for epoch in (1, 2, 3):
                 self._tenancy(room, gate, owner, epoch, tenants, child if number else None)
             self._lock(room)
+
+    def _staff(self, house: UUID, owner: UUID, tenants: list[UUID]) -> None:
+        """One by a kept wish, one without; and a door whose lock is only being enrolled."""
+        [phone, *_] = self.store.rows("phones", holder_id=owner)
+        wish = self.put(
+            "wishes", id=self.id(), holder_id=owner, phone_id=phone["id"], operation="name_staff",
+            target=house, not_after=NOW, raw=self.bytes(9),
+        )  # fmt: skip
+        self.put("house_staff", house_id=house, holder_id=tenants[0])
+        self.put("house_staff", house_id=house, holder_id=tenants[1], wish_id=wish)
+        shed = self.put("doors", id=self.id(), house_id=house, kind="gate", name="shed")
+        self._put_lock(shed, f"SN-{self.serial}", "enrolling")
 
     def _tenancy(
         self, room: UUID, gate: UUID, owner: UUID, epoch: int, tenants: list[UUID], child: UUID | None
@@ -220,12 +232,7 @@ class Town:
     def _lock(self, door: UUID) -> None:
         serial, by_state = f"SN-{self.serial}", dict[str, UUID]()
         for state in ("retired", "enrolling", "active", "enrolling", self.one_of("releasing", "retired")):
-            lock = self.put(
-                "locks", id=self.id(), door_id=door, serial=serial, sign_pub=self.bytes(65),
-                ecdh_pub=self.bytes(65), factory_fingerprint=self.bytes(32), certificate=b"c", shard="0a",
-                state=state, broker_secret_hash=self.bytes(32), command_counter=9, enrolled_at=START,
-            )  # fmt: skip
-            by_state[state] = lock
+            by_state[state] = self._put_lock(door, serial, state)
         active = by_state["active"]
         held = self.random.randrange(3)
         if held:
@@ -245,9 +252,17 @@ class Town:
             self.put(
                 "journal", lock_id=active, number=number, what=1, how=1, subject=self.bytes(16), denial=None,
                 at=self.at(), uncertainty=1, count=1, prev_hash=bytes([number - 1]) * 32,
-                hash=bytes([number]) * 32, via="mqtt", received_at=START,
+                hash=bytes([number]) * 32, via="mqtt", received_at=self.at(),
             )  # fmt: skip
         self._keyed(active, door, by_state["retired"])
+
+    def _put_lock(self, door: UUID, serial: str, state: str) -> UUID:
+        return self.put(
+            "locks", id=self.id(), door_id=door, serial=serial, sign_pub=self.bytes(65),
+            ecdh_pub=self.bytes(65), factory_fingerprint=self.bytes(32), certificate=b"c", shard="0a",
+            state=state, broker_secret_hash=self.bytes(32), seed_sealed=self.bytes(32), command_counter=9,
+            enrolled_at=START,
+        )  # fmt: skip
 
     def _keyed(self, active: UUID, door: UUID, retired: UUID) -> None:
         """Credentials for its grants, and commands in every state."""
