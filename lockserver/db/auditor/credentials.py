@@ -20,7 +20,7 @@ def check_credentials(evidence: Evidence) -> Findings:
     keys = keys_by_id(tuple(row["public"] for row in issuers))
     for row in evidence.rows(
         """
-        SELECT c.id, c.lock_id, c.raw, c.not_before, c.expires_at, c.epoch, g.class, g.capabilities,
+        SELECT c.id, c.lock_id, c.raw, c.not_before, c.expires_at, c.epoch, c.revoked_at, g.class, g.capabilities,
             g.lower, g.upper, g.epoch AS grant_epoch, g.holder_id, g.door_id, l.door_id AS lock_door,
             p.sign_pub, p.holder_id AS phone_of, h.subject, EXISTS (
                 SELECT 1 FROM entries e WHERE e.lock_id = c.lock_id AND e.class IN (g.class, 'both')
@@ -51,6 +51,8 @@ def _fault(row: Row, keys: dict[bytes, bytes]) -> str | None:
         return "is bound to a phone that is not the grantee's"
     if row["door_id"] != row["lock_door"] or claims.subject != row["subject"]:
         return "is for another door or person than its grant"
+    if row["revoked_at"] is not None:  # its grant may have been cut since, which is why
+        return None
     upper = row["upper"]
     if claims.nbf < whole_seconds(row["lower"]) or (upper is not None and claims.exp > whole_seconds(upper)):
         return "reaches outside its grant's window"
