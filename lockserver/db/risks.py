@@ -3,11 +3,13 @@
 Asked by role jobs through the repository, and by `lockserver doctor` as the auditor.
 """
 
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import psycopg
 
 from lockserver.db.connection import driver_url
+from lockserver.db.examine import DatabaseAwayError
 
 FADING: Final = """
 WITH newest AS (
@@ -31,14 +33,14 @@ SELECT count(*), min(f.expires_at) FROM ({FADING}) f
  WHERE NOT EXISTS (SELECT 1 FROM slots s WHERE s.grant_id = f.grant_id AND s.purpose = 'own'
     AND (s.state = 'set' OR (s.state = 'removing' AND s.why = 'replaced' AND s.settled_at IS NOT NULL)))
 """  # noqa: S608 - both halves are ours
+_NOW: Final = _WITHOUT.replace("%(now)s", "now()").replace("%(before)s", "(now() + interval '36 hours')")
 
 
-def count_at_risk(url: str) -> tuple[int, Any]:
-    """Return how many tenants are at risk, and when the first key dies. Raises psycopg.Error."""
-    with psycopg.connect(driver_url(url)) as connection:
-        row = connection.execute("SELECT now() AS now, now() + interval '36 hours' AS before").fetchone() or (
-            None,
-            None,
-        )
-        found = connection.execute(_WITHOUT, {"now": row[0], "before": row[1]}).fetchone()
+def count_at_risk(url: str) -> tuple[int, datetime | None]:
+    """Return how many tenants are at risk, and when the first key dies. Raises DatabaseAwayError."""
+    try:
+        with psycopg.connect(driver_url(url)) as connection:
+            found = connection.execute(_NOW).fetchone()
+    except psycopg.Error as error:
+        raise DatabaseAwayError(type(error).__name__) from error
     return (0, None) if found is None else (int(found[0]), found[1])

@@ -23,6 +23,7 @@ import httpx
 
 from lockserver import settings as configuration
 from lockserver.db.examine import DatabaseAwayError, examine_database, expected_revision
+from lockserver.db.risks import count_at_risk
 from lockserver.keys import keyring
 from lockserver.keys.files import KeyFileError
 from lockserver.settings import PREFIX, SERVING, Role, SettingsError
@@ -158,6 +159,7 @@ def _installed(data: Path) -> Iterator[Finding]:
     for role in (*SERVING, Role.AUDIT):
         secret = data / "secrets" / role.value / f"{PREFIX.lower()}database_url"
         yield from _database(role, secret.read_text(encoding="utf-8"))
+    yield _at_risk((data / "secrets" / Role.AUDIT.value / f"{PREFIX.lower()}database_url").read_text("utf-8"))
     yield _reached("broker", where["broker"], again)
     yield _answered("province", where["province"], again)
     yield _answered("api", f"{where['api']}/v1/health", again)
@@ -198,6 +200,20 @@ def _database(role: Role, url: str) -> Iterator[Finding]:
         yield Finding(
             "clock", "ok" if good else "fail", f"the database is {found.clock_ahead_s:+.3f} s from here", cure
         )
+
+
+def _at_risk(url: str) -> Finding:
+    """Whether tenants' keys run out unrenewed (L-54): a sleeping phone now and then, an outage of ours by the dozen."""
+    try:
+        count, first = count_at_risk(url)
+    except DatabaseAwayError as error:
+        return Finding("tenants at risk", "fail", str(error), "start PostgreSQL")
+    if not count:
+        return Finding("tenants at risk", "ok", "every tenant's key is renewed, or he has a PIN or card")
+    said = f"{count} with no PIN or card whose keys run out, the first at {first:%Y-%m-%d %H:%M}Z"
+    return Finding(
+        "tenants at risk", "warn", said, "start role issuer and api; ring them up: GET /v1/houses/ID/risks"
+    )
 
 
 def _reached(what: str, url: str, cure: str) -> Finding:
