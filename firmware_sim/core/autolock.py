@@ -67,11 +67,11 @@ class AutoLock:
             self._hold = Hold(Mode.HELD)
         elif what is What.LOCKED and act.how is not How.SELF:
             self._hold = self._locked_by_hand()
-        elif what is What.LOCKED:
-            return {_FAILED: None}
-        else:
+        elif what not in {What.LOCKED, What.UNLOCKED}:
             return {}
-        return self._hold.record() | {_FAILED: None}
+        else:
+            return self._forgiven()
+        return self._hold.record() | self._forgiven()
 
     def finished(self, act: Act, what: What) -> None:
         """After an opening the time runs; after a relock that failed, the time to the next try."""
@@ -92,13 +92,15 @@ class AutoLock:
     def unlocked(self) -> None:
         """The bolt is back, whoever drew it: from now on the time runs."""
         self._failed = 0
+        if self._forgiven():
+            self._core.flash.put(self._forgiven())
         self._arm()
 
     def locked_by_hand(self) -> Record:
         """The cylinder threw the bolt: nothing holds it open any more. What to put into flash."""
         self._hold = self._locked_by_hand()
         self._due, self._failed = None, 0
-        return self._hold.record()
+        return self._hold.record() | self._forgiven()
 
     def sensed(self, state: BoltState) -> None:
         """Where the bolt stands, looked at without a movement (at boot)."""
@@ -132,6 +134,10 @@ class AutoLock:
                     answer=_nobody_asked,
                 )
             )
+
+    def _forgiven(self) -> Record:
+        """What to put into flash so that failures from before count no more."""
+        return {} if self._core.flash.get(_FAILED) is None else {_FAILED: None}
 
     def _arm(self) -> None:
         seconds = self._seconds()

@@ -136,6 +136,24 @@ def test_a_motor_that_pulls_the_power_down_is_not_tried_at_every_boot() -> None:
     assert desk.bolt is LOCKED, "with new batteries the next opening is locked as ever"
 
 
+@pytest.mark.parametrize("by", ["phone", "handle", "cylinder"])
+def test_who_opens_after_a_jam_gets_a_door_that_locks_also_over_a_cut(by: str) -> None:
+    desk = desk_at(5)
+    unlock(desk)
+    desk.lock.door.jammed = True
+    desk.wait(120)
+    desk.lock.door.jammed = False
+    if by == "phone":
+        unlock(desk)
+    elif by == "handle":
+        desk.lock.handle()
+    else:
+        desk.lock.cylinder(locked=False)
+    desk.lock.power_on()
+    desk.wait(6)
+    assert desk.bolt is LOCKED
+
+
 def test_a_jam_that_passes_ends_locked_and_a_closing_door_is_another_chance() -> None:
     desk = desk_at(5)
     desk.lock.swing(is_open=False)
