@@ -10,7 +10,8 @@ Verbs: `list`, `state`, `press_button`, `cut_network`, `heal`, `set_clock_drift`
 `cylinder` (`locked`), `battery` (`percent` or null, `frozen`), `keypad` (`digits`), `card` (`uid`, hex), `finger`
 (`template`, hex): these three answer with what the lock shows, `answer` and `seconds` (`answer` null: no power);
 `plant_slot` (`kind` pin, card or finger, `slot`, `value`: digits or hex) and `lose_slot` (`kind`, `slot`): a service
-tool in the keypad module's own memory. Loopback only: it is no part of a lock, it is the test's hand.
+tool in the keypad module's own memory. Gateways' verbs:
+`firmware_sim.gateway.control`. Loopback only: it is no part of a lock, it is the test's hand.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from firmware_sim.core.events import CardPresented, FingerRead, KeypadEntered
+from firmware_sim.gateway.control import to_gateways
 from lockserver.protocol.slots import SlotKind
 
 if TYPE_CHECKING:
@@ -93,6 +95,11 @@ class Control:
             for lock in fleet.locks:
                 lock.cut_network() if verb == "cut_all" else lock.heal()
             return {}
+        if verb.startswith("gateway"):
+            told = await to_gateways(fleet.gateways, verb, request)
+            if told is None:
+                raise ControlError("no_such_gateway")
+            return told
         wanted = fleet.find(str(request["serial"]))
         if wanted is None:
             raise ControlError("no_such_lock")

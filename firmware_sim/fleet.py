@@ -16,6 +16,7 @@ from firmware_sim.core.events import (
     TamperSensor,
 )
 from firmware_sim.factory import factory_files, load_lock, make_lock, open_ca, qr_payload
+from firmware_sim.gateway.station import Station
 from firmware_sim.links.ble import BleLink, Peripheral, static_address
 from firmware_sim.links.drive import Driver
 from firmware_sim.links.flash_file import FileMedium
@@ -172,6 +173,7 @@ class Fleet:
         self._folder = folder
         self.ether = ether or Ether()
         self.locks: list[SimLock] = []
+        self.gateways: list[Station] = []
 
     async def start(
         self, count: int, broker: BrokerAddress | None = None, settings: Settings | None = None
@@ -186,6 +188,13 @@ class Fleet:
             self.locks.append(lock)
             await lock.power_on()
 
+    async def start_gateways(self, count: int, broker: BrokerAddress | None = None) -> None:
+        """Switch on `count` gateways, those that the folder knows first; one that nobody named waits to be."""
+        for number in range(1, count + 1):
+            station = Station(self._folder / f"gateway-{number}.gateway.json", self.ether, broker)
+            self.gateways.append(station)
+            await station.power_on()
+
     def find(self, serial: str) -> SimLock | None:
         """The lock with this serial number, or with this id in hex."""
         for lock in self.locks:
@@ -196,5 +205,6 @@ class Fleet:
 
     async def stop(self) -> None:
         """Switch everything off; flash stays."""
+        await asyncio.gather(*(gateway.close() for gateway in self.gateways))
         await asyncio.gather(*(lock.close() for lock in self.locks))
         await self.ether.close()

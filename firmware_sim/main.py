@@ -51,6 +51,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--network-enrolment", action="store_true", help="locks that nobody owns wait at the broker"
     )
+    parser.add_argument("--gateways", type=int, default=0, help="how many BLE gateways (default 0)")
     return parser.parse_args(argv)
 
 
@@ -67,6 +68,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         door = await control.listen(arguments.control)
         settings = Settings(auto_lock=arguments.auto_lock, network_enrolment=arguments.network_enrolment)
         await fleet.start(arguments.locks, _broker(arguments), settings)
+        await fleet.start_gateways(arguments.gateways, _broker(arguments))
         ready = {
             "ready": True,
             "radio": f"tcp:{radio[0]}:{radio[1]}",
@@ -75,6 +77,7 @@ async def _run(arguments: argparse.Namespace) -> None:
                 {key: lock.state()[key] for key in ("serial", "qr", "claim_code", "lock_id")}
                 for lock in fleet.locks
             ],
+            "gateways": [{key: one.state()[key] for key in ("name", "gateway_id")} for one in fleet.gateways],
         }
         print(json.dumps(ready), flush=True)
         await stop.wait()
