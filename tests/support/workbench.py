@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, get_args
 
 import psycopg
@@ -18,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from lockserver.app import ports
 from lockserver.app.ports.asking import Channel
+from lockserver.db.changes import PostgresChanges
 from lockserver.db.connection import Pool, async_url, driver_url
 from lockserver.db.tables import metadata
 from lockserver.db.unit_of_work import PostgresTransactions
@@ -50,6 +52,10 @@ class Workbench(Protocol):
 
     def heard(self) -> list[tuple[str, str]]:
         """What was told since this was asked last: channel, payload."""
+        ...
+
+    def changes(self) -> AbstractAsyncContextManager[ports.Changes]:
+        """Listen, as a process does."""
         ...
 
     async def together(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
@@ -88,6 +94,10 @@ class MemoryBench:
         new = self.store.heard[self._heard :]
         self._heard = len(self.store.heard)
         return new
+
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[ports.Changes]:
+        yield self.store
 
     async def together(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
         """In turns, which change at every effect."""
@@ -168,6 +178,11 @@ class PostgresBench:
                 break
             new.append((notice.channel, notice.payload))
         return new
+
+    @asynccontextmanager
+    async def changes(self) -> AsyncIterator[ports.Changes]:
+        async with PostgresChanges(self.database.url("api")) as changes:
+            yield changes
 
     async def together(self, *coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
         return list(await asyncio.gather(*coroutines, return_exceptions=True))

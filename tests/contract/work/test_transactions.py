@@ -89,6 +89,21 @@ async def test_notices_come_at_the_commit_once_each_and_in_their_order(home: Hom
     assert bench.heard() == [("commands", "b"), ("commands", "a"), ("outbox", "b")]
 
 
+async def test_a_watcher_hears_what_it_watches_and_nothing_else(home: Home) -> None:
+    bench = home.bench
+    async with (
+        bench.changes() as changes,
+        changes.watch("commands", "aa") as one,
+        changes.watch("commands") as all_,
+    ):
+        for payload in ("bb", "aa", "cc"):
+            async with bench.transactions("api").begin() as work:
+                await work.notify("commands", payload)
+        assert [await all_.next(10) for _ in range(3)] == ["bb", "aa", "cc"]
+        assert await one.next(10) == "aa"
+        assert await one.next(0.01) is None
+
+
 async def test_a_refused_statement_spoils_its_transaction(home: Home) -> None:
     """Who swallows the refusal writes nothing more: the end of the context undoes what came before."""
     bench, spent = home.bench, home.wish()

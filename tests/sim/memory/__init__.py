@@ -12,6 +12,7 @@
 - Whoever drives coroutines sends None. What a coroutine yields is a `Pause`; a `Wait` also says when to
   go on: `ready()`, or at the instant `until` (virtual time). Resuming early is harmless.
 - A row that another transaction holds is waited for with a `Wait`; a circle raises `DeadlockError`.
+- Under asyncio it serves as long as nobody has to wait for a row.
 - To kill a process: `coroutine.close()`, or raise CrashError in the boundary. What it held is free then.
 - From outside: `store.rows(table, **equal)`, `store.plant(table, **values)` and `store.force(table,
   where, **changes)` (both with the triggers off), `store.heard` (every notice delivered).
