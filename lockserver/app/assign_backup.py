@@ -6,7 +6,8 @@ from uuid import UUID
 from lockserver.app.find_standing import find_standing, is_adult_tenant, spend_at_lock
 from lockserver.app.issuing import Issuing
 from lockserver.app.spend_wish import check_same_phone, read_holders_wish
-from lockserver.domain.errors import BackupMissingError, InvalidInputError, NotAllowedError
+from lockserver.domain.errors import InvalidInputError, NotAllowedError
+from lockserver.domain.pin_errors import BackupMissingError
 from lockserver.domain.slot import Slot
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.sealed import Box, box_info, seal

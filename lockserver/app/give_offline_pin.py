@@ -20,7 +20,6 @@ from lockserver.domain.errors import (
     InvalidInputError,
     LockMissingError,
     NotAllowedError,
-    PinHourFullError,
     TenancyLivesError,
     TenantProtectedError,
     WindowFarError,
@@ -29,6 +28,7 @@ from lockserver.domain.errors import (
 )
 from lockserver.domain.grant import Grant
 from lockserver.domain.ids import uuid7
+from lockserver.domain.pin_errors import PinHourFullError
 from lockserver.domain.slot import GivenPin
 from lockserver.domain.times import Window, from_seconds, whole_seconds
 from lockserver.protocol.curve import private_key

@@ -11,7 +11,8 @@ from lockserver.app.issue_access_documents import renew_state
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.want_slot import next_version
-from lockserver.domain.errors import NotFoundError, SlotGoneError, TenantProtectedError
+from lockserver.domain.errors import NotFoundError, TenantProtectedError
+from lockserver.domain.pin_errors import SlotGoneError
 from lockserver.domain.slot import Slot
 from lockserver.protocol.wish import WishOperation
 

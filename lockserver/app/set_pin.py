@@ -20,13 +20,10 @@ from lockserver.domain.errors import (
     InvalidInputError,
     LockMissingError,
     NotAllowedError,
-    PinLengthError,
-    PinTakenError,
-    PinWeakError,
-    SlotsFullError,
     TooManyTriesError,
     WishUsedError,
 )
+from lockserver.domain.pin_errors import PinLengthError, PinTakenError, PinWeakError, SlotsFullError
 from lockserver.domain.slot import Slot
 from lockserver.domain.times import whole_seconds
 from lockserver.protocol.limits import MAX_SLOTS, PIN_DIGITS, PIN_LEAST

@@ -14,11 +14,12 @@ from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.tell import tell
 from lockserver.app.want_slot import holder_of, may_have_slots, want_slot
-from lockserver.domain.errors import CardTakenError, DomainError, GrantMissingError, NotAllowedError
+from lockserver.domain.errors import DomainError, GrantMissingError, NotAllowedError
 from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door
 from lockserver.domain.ids import uuid7
 from lockserver.domain.lock import IssuedCredential, Lock
+from lockserver.domain.pin_errors import CardTakenError
 from lockserver.domain.slot import Capture, Finding, SlotKind
 from lockserver.protocol.curve import sha256
 from lockserver.protocol.envelope import Position, read_signed_report

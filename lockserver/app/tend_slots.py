@@ -14,11 +14,11 @@ from uuid import UUID
 from lockserver.app.found_grant import is_founded
 from lockserver.app.issuing import Issuing
 from lockserver.app.ports import UnitOfWork
-from lockserver.domain.errors import SlotsFullError
 from lockserver.domain.grant import Grant
 from lockserver.domain.house import Door
 from lockserver.domain.ids import uuid7
 from lockserver.domain.lock import Lock
+from lockserver.domain.pin_errors import SlotsFullError
 from lockserver.domain.slot import Slot, SlotKind, Why, next_number
 from lockserver.domain.tenancy import Tenancy
 from lockserver.domain.times import from_seconds, whole_seconds

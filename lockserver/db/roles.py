@@ -9,6 +9,15 @@ from typing import Any, Final
 
 from psycopg import Connection, sql
 
+from lockserver.db.open_columns import (
+    CASE_OPEN,
+    GATEWAY_OPEN,
+    LOCK_OPEN,
+    OUTBOX_OPEN,
+    REGISTRATION_OPEN,
+    SLOT_OPEN,
+)
+
 MIGRATE: Final = "ls_migrate"
 AUDIT: Final = "ls_audit"
 USERS: Final = {
@@ -39,122 +48,6 @@ Privileges = Mapping[str, Columns | None]
 def _all(*privileges: str) -> dict[str, Columns | None]:
     return dict.fromkeys(privileges)
 
-
-LOCK_OPEN: Final = (
-    "id",
-    "door_id",
-    "serial",
-    "sign_pub",
-    "ecdh_pub",
-    "factory_fingerprint",
-    "certificate",
-    "shard",
-    "state",
-    "command_counter",
-    "enrolled_at",
-    "created_at",
-)
-"""A lock without its door seed and its broker secret's hash."""
-SLOT_OPEN: Final = (
-    "id",
-    "lock_id",
-    "number",
-    "kind",
-    "purpose",
-    "class",
-    "holder_id",
-    "grant_id",
-    "given_by",
-    "wish_id",
-    "label",
-    "epoch",
-    "lower",
-    "upper",
-    "state",
-    "why",
-    "wanted_version",
-    "asked_at",
-    "settled_at",
-    "created_at",
-)
-"""A slot without its verifier and without a backup PIN's sealed digits."""
-GATEWAY_OPEN: Final = (
-    "id",
-    "house_id",
-    "name",
-    "sign_pub",
-    "ecdh_pub",
-    "certificate",
-    "shard",
-    "state",
-    "boot",
-    "free",
-    "last_seen_at",
-    "created_at",
-)
-"""A gateway without its broker secret's hash."""
-REGISTRATION_OPEN: Final = (
-    "id",
-    "client_no",
-    "duty_id",
-    "tenancy_id",
-    "holder_id",
-    "number_mask",
-    "version",
-    "state",
-    "return_field",
-    "return_code",
-    "receipt_no",
-    "voucher_no",
-    "submitted_at",
-    "receipted_at",
-    "accepted_at",
-    "departed_at",
-    "verdict_seq",
-    "verdict_version",
-    "verdict_settled",
-    "poll_version",
-    "poll_at",
-    "polls",
-    "created_at",
-)
-"""A registration without the blind index of its identity number."""
-OUTBOX_OPEN: Final = (
-    "id",
-    "registration_id",
-    "client_no",
-    "seq",
-    "kind",
-    "state",
-    "attempts",
-    "next_at",
-    "park_reason",
-    "settled_at",
-    "created_at",
-)
-"""An outbox entry without its sealed body and lease."""
-CASE_OPEN: Final = (
-    "id",
-    "duty_id",
-    "holder_id",
-    "phone_id",
-    "session_id",
-    "route",
-    "state",
-    "consent_document_at",
-    "consent_face_at",
-    "consent_face_withdrawn_at",
-    "outcome",
-    "reasons",
-    "repeat_step",
-    "scores",
-    "draft",
-    "active_at",
-    "destroyed_at",
-    "destruction_receipt",
-    "created_at",
-)
-"""A case without its key and its confirmed digest; the draft is sealed to the tenant's phone."""
 
 EVERYBODY: Final[Mapping[str, Privileges]] = {"site_keys": _all(S), "audit_log": _all(I)}
 """Public keys are public; everybody's acts are logged, and nobody who acts reads the log."""

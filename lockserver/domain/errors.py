@@ -248,40 +248,6 @@ class StepIllegalError(DomainError):
 
 
 # ---- PINs, cards, fingers ------------------------------------------------------------------------
-class PinLengthError(DomainError):
-    """A PIN has as many digits as `GET /v1/pin-rules` says, and nothing but digits."""
-
-    code = "pin_length"
-
-
-class PinWeakError(DomainError):
-    """The PIN is among the first that anybody would try; `rule` names the published rule that it breaks."""
-
-    code = "pin_weak"
-
-
-class PinTakenError(DomainError):
-    """This PIN cannot be had at this lock; choose another."""
-
-    code = "pin_taken"
-
-
-class SlotsFullError(DomainError):
-    """The lock holds as many PINs, cards or fingers as it can; remove one first."""
-
-    code = "slots_full"
-
-
-class CardTakenError(DomainError):
-    """This card or finger is enrolled at this lock already."""
-
-    code = "card_taken"
-
-
-class PinHourFullError(DomainError):
-    """Both PINs of this kind and hour are given; choose another hour or another kind."""
-
-    code = "pin_hour_full"
 
 
 class WindowPastError(DomainError):
@@ -306,18 +272,6 @@ class KeyWithheldError(DomainError):
     """This phone may not hold a key for that door; `reason` says why."""
 
     code = "key_withheld"
-
-
-class BackupMissingError(DomainError):
-    """The lock holds no backup PIN that is still free."""
-
-    code = "backup_missing"
-
-
-class SlotGoneError(DomainError):
-    """This PIN, card or finger is on its way out of the lock, or gone."""
-
-    code = "slot_gone"
 
 
 # ---- identity capture --------------------------------------------------------------------------
