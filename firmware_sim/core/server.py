@@ -30,7 +30,7 @@ from lockserver.protocol.credential import Credential, read_credential
 from lockserver.protocol.envelope import open_command
 from lockserver.protocol.errors import Denial, RemoteError
 from lockserver.protocol.journal import How, What, entry_hash
-from lockserver.protocol.limits import COMMAND_LIFE, MAX_BATCH, TIME_ROUND_TRIP
+from lockserver.protocol.limits import COMMAND_LIFE, COUNTER_JUMP, MAX_BATCH, TIME_ROUND_TRIP
 from lockserver.protocol.reports import JournalBatch, Outcome, Report, Result, TimeRequest
 
 if TYPE_CHECKING:
@@ -292,7 +292,13 @@ class Server:
             if self._results.never_seen(counter, held.counter):
                 reply(self._refusal(command, Denial.COUNTER))
             return
-        if core.rtc.bound(core.at) is not None:
+        if counter > held.counter + COUNTER_JUMP:
+            # Refused for good like any other, but without its number: that would use up all those below.
+            core.deny(How.REMOTE, Denial.COUNTER)
+            result = self._refusal(command, Denial.COUNTER)
+            core.flash.put(self._results.record(result))
+            reply(result)
+        elif core.rtc.bound(core.at) is not None:
             self._judge(held, command, reply)
         elif len(self._waiting) >= WAITING:
             self._refuse(command, Denial.BACK_OFF, None, reply)

@@ -8,7 +8,7 @@ from uuid import UUID
 from lockserver.app.keep_house import own_house
 from lockserver.app.ports import UnitOfWork
 from lockserver.app.spend_wish import spend_wish
-from lockserver.domain.errors import NotFoundError
+from lockserver.domain.errors import NotFoundError, PhoneUnknownError
 from lockserver.domain.gateway import Gateway, Sighting
 from lockserver.protocol.wish import WishOperation
 
@@ -43,7 +43,9 @@ async def retire_gateway(
     if gateway is None or gateway.state != "active":
         raise NotFoundError
     await own_house(work, holder_id, gateway.house_id)
-    await spend_wish(work, now, holder_id, wish, WishOperation.RETIRE, gateway_id)
+    taken = await spend_wish(work, now, holder_id, wish, WishOperation.RETIRE, gateway_id)
+    if taken.phone.proved_by != "button":
+        raise PhoneUnknownError  # else whoever has the owner's number could take his house off the air
     if not await work.gateways.retire(gateway_id):
         raise NotFoundError
     await work.audit.write(f"holder:{holder_id}", "retire_gateway", f"gateway:{gateway_id}")

@@ -129,6 +129,10 @@ CAPTURE_SECONDS: Final = 60
 COMMAND_LIFE: Final = 20
 """Longest `not_after` of a command beyond an issuer-attested time: an unlock must die young."""
 
+COUNTER_JUMP: Final = 1 << 16
+"""How far a command's counter may stand above the last one used: commands that were never sent leave gaps, and no
+single command, whoever signed it, uses up all numbers there are."""
+
 TIME_NONCE_SECONDS: Final = 600
 """How long the time nonce of M2 stays valid: a phone walks to where it has a network and returns."""
 

@@ -15,6 +15,7 @@ from firmware_sim.factory import sign_image
 from lockserver.app import converge_firmware
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import ask_hello
+from lockserver.domain.firmware import FirmwareImage
 from lockserver.domain.lock import LockStatus
 from lockserver.main import main
 from lockserver.protocol.commands import CommandKind
@@ -137,7 +138,7 @@ async def test_L14_a_forged_image_is_refused_and_never_offered_again(
 async def test_L14_mutant_a_server_that_forgets_refusals(
     world: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wants(said: LockStatus, image: converge_firmware.FirmwareImage) -> bool:
+    def wants(said: LockStatus, image: FirmwareImage) -> bool:
         return said.firmware is not None and said.firmware < image.counter
 
     monkeypatch.setattr(converge_firmware, "_wants", wants)

@@ -23,7 +23,7 @@ from lockserver.app import accept_report
 from lockserver.protocol.bolt import BoltState
 from lockserver.protocol.commands import Command as WireCommand
 from lockserver.protocol.curve import EcdsaSigner, private_key, public_bytes
-from lockserver.protocol.envelope import Envelope, Position, seal_report
+from lockserver.protocol.envelope import Envelope, Position, read_signed_report, seal_report
 from lockserver.protocol.gateway import (
     CarriedReport,
     CarryCommand,
@@ -247,7 +247,7 @@ async def test_L22_a_gateways_word_makes_nothing_done(world: Lane) -> None:
 async def test_L22_mutant_a_bridge_that_asks_for_no_signature(
     world: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = accept_report.read_signed_report
+    honest = read_signed_report
 
     def believe(key: bytes) -> None:
         """Whoever signed it: the gateway, here."""
