@@ -95,14 +95,14 @@ class Questions:
         self.random = random
         self._tables = {kind.record: kind for kind in _every(Rows)}
 
-    def draw(self, repository: str, method: str) -> Question:
-        """Return a question to this method."""
+    def draw(self, repository: str, method: str, about: Mapping[str, Any] | None = None) -> Question:
+        """Return a question to this method; `about` a row that its arguments are to name."""
         port = repositories()[repository]
         function = getattr(port, method)
         hints = _hints(port, function)
         given: list[Any] = []
         named: list[tuple[str, Any]] = []
-        meant = self._a_row_of(repository)
+        meant = self.a_row_of(repository) if about is None else about
         for name, parameter in list(inspect.signature(function).parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 named.append(("what", self.random.choice(["好", 1, None, b"\1", NOW])))
@@ -119,14 +119,26 @@ class Questions:
             elif name in meant:
                 given.append(meant[name])
             else:
-                given.append(self.value(name, hints[name], repository, fresh=method in NEW))
+                given.append(self._given(name, hints[name], repository, method, about))
         return Question(repository, method, tuple(given), tuple(named))
 
-    def _a_row_of(self, repository: str) -> Mapping[str, Any]:
+    def _given(
+        self, name: str, kind: Any, repository: str, method: str, about: Mapping[str, Any] | None
+    ) -> Any:
+        """One argument; a record, or a list of ids, is the row's own where there is one."""
+        rows = self._tables.get(kind) if isinstance(kind, type) else None
+        if about is not None and rows is not None and set(rows.record.__slots__) <= set(about):
+            return read(kind, about)
+        single = name.removesuffix("s")
+        if about is not None and about.get(single) is not None and get_origin(kind) is Sequence:
+            return [about[single]]
+        return self.value(name, kind, repository, fresh=method in NEW)
+
+    def a_row_of(self, repository: str, *, always: bool = False) -> Mapping[str, Any]:
         """Half of the time a row that all arguments are about, so that they mean something together."""
         made = get_type_hints(getattr(MemoryUnitOfWork, repository).func)["return"]
         rows = list(self.store.tables[made.table].rows.values()) if hasattr(made, "table") else []
-        if not rows or self.random.random() < 0.5:
+        if not rows or (not always and self.random.random() < 0.5):
             return {}
         row = self.random.choice(rows)
         return {name: value for name, value in row.items() if value is not None} | {"row_id": row.get("id")}
