@@ -16,6 +16,7 @@ from uuid import UUID
 from lockserver.app.name_places import ID_OCTETS, Place, place_owners
 from lockserver.app.ports import UnitOfWork
 from lockserver.domain.errors import NotFoundError
+from lockserver.domain.health import bolt_of
 from lockserver.domain.lock import Bolt, JournalLine, KeyOwner, Lock, LockStatus
 from lockserver.protocol.errors import Denial
 from lockserver.protocol.journal import How, What
@@ -89,7 +90,8 @@ async def know_lock(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datetime
     lives = bool(await work.grants.living(reader, lock.door_id, now))
     if not lives and not await _runs(work, reader, lock):
         raise NotFoundError
-    status = await work.lock_states.get(lock_id)
+    said = await work.lock_states.get(lock_id)
+    status = replace(said, bolt=bolt_of(said, None, now).value)  # as long as it can be known (L-50)
     home = await work.tenancies.living_in(lock.door_id, now)
     if home is None or any(one.holder_id == reader for one in await work.tenancies.occupants(home.id)):
         return Known(lock, status)

@@ -145,7 +145,9 @@ async def test_L51_mutant_a_journal_that_shows_everybody_is_caught(
 
 async def test_L51_a_former_tenants_key_is_told_to_who_lives_there_and_to_nobody_else(door: Door) -> None:
     home = await household(door)
-    home.wrote(What.DENIED, home.second, denial=Denial.EPOCH_LOW)  # an epoch below the lease's is no resident's
+    home.wrote(
+        What.DENIED, home.second, denial=Denial.EPOCH_LOW
+    )  # an epoch below the lease's is no resident's
     assert ("former", "denied") in await read(home, home.first)
     assert ("former", "denied") not in await read(home, home.landlord)
 
@@ -153,7 +155,8 @@ async def test_L51_a_former_tenants_key_is_told_to_who_lives_there_and_to_nobody
 async def test_L51_only_a_resident_sees_when_a_rooms_lock_spoke_and_how_its_bolt_stands(door: Door) -> None:
     home = await household(door)
     door.database.execute(
-        "INSERT INTO lock_status (lock_id, connected, bolt, last_seen_at) VALUES (%s, true, 'unlocked', %s)",
+        "INSERT INTO lock_status (lock_id, connected, bolt, last_seen_at, bolt_at) SELECT %s, true, 'unlocked', at, at"
+        " FROM (SELECT %s::timestamptz) AS t (at)",
         home.lock, home.now().replace(minute=23, second=45, microsecond=0),
     )  # fmt: skip
     seen = {
