@@ -200,7 +200,7 @@ class Installation:
         await asyncio.to_thread(shutil.copytree, self.data / "factory", crate)
         broker = urlsplit(self.broker_url)
         arguments = [
-            "sim", "--data", str(crate), "--locks", str(self.wanted.locks),
+            "sim", "--data", str(crate), "--locks", str(self.wanted.locks), "--gateways", "1",
             "--radio", f"tcp:127.0.0.1:{free_port()}", "--control", str(free_port()),
             "--broker", f"{broker.hostname}:{broker.port or MQTT_PORTS[broker.scheme]}",
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Chapter 9: keys die. One by a list, one at a lock without a network, by the next tenant's first unlock."""
+"""Chapter 10: keys die. One by a list, one at a lock without a network, by the next tenant's first unlock."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lockserver.db.embedded import EmbeddedPostgresError
 from lockserver.mqtt.embedded import EmbeddedNatsError
+from lockserver.run.demo.carry_by_gateway import carry_by_gateway
 from lockserver.run.demo.claim_locks import claim_locks
 from lockserver.run.demo.examine import examine
 from lockserver.run.demo.file_registrations import file_registrations
@@ -73,6 +74,7 @@ CHAPTERS = (
     unlock_from_afar,
     share_keys,
     use_pins,
+    carry_by_gateway,
     move_out,
     examine,
 )
