@@ -162,11 +162,23 @@ def _read_nonces(asks: bytes) -> dict[UUID, bytes]:
     return found
 
 
+def own_first(grant: Grant) -> bool:
+    """Tell whether a grant goes before all others at its door: that of who lives behind it."""
+    return grant.class_ == "tenant"
+
+
 async def _openable(work: UnitOfWork, phone: Phone, now: datetime) -> list[tuple[list[Grant], Door, Lock]]:
-    """Return a door's grants (those that live, else those that open soonest), with its lock."""
+    """Return a door's grants (those that live, else those that open soonest), with its lock.
+
+    A tenant's own go before what others gave him: a staff key, which an occupied room refuses, or a guest's for
+    an hour a week, must not take the place of his way in (L-45).
+    """
     by_door: dict[UUID, list[Grant]] = {}
     grants = await work.grants.of_holder(phone.holder_id, now)
-    for grant in sorted(grants, key=lambda one: (not one.lives(now), one.uses is not None, one.lower)):
+    for grant in sorted(
+        grants,
+        key=lambda one: (not one.lives(now), not own_first(one), one.uses is not None, one.lower),
+    ):
         if grant.lower <= now + EARLY:
             by_door.setdefault(grant.door_id, []).append(grant)
     locks = {lock.door_id: lock for lock in await work.locks.of_doors(list(by_door))}

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from lockserver.app.ports import UnitOfWork
+from lockserver.app.sign_for_grant import key_of
 from lockserver.app.spend_wish import spend_wish
 from lockserver.domain.account import Phone
 from lockserver.domain.errors import NotAllowedError, NotFoundError
@@ -39,6 +40,8 @@ async def _reaches_as_far(work: UnitOfWork, acting: Phone, lost: Phone) -> bool:
     """
     if lost.proved_by == "button" and acting.proved_by != "button":
         return False
+    if any(one.state != "revoked" for one in await work.grants.naming(key_of(lost))):
+        return False  # no other phone is what its grantor named; he can revoke what he gave
     for tenancy in await work.tenancies.of_holder(lost.holder_id):
         if tenancy.state != "signed":
             continue

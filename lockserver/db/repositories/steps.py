@@ -59,7 +59,7 @@ SELECT i.route, i.body_hash, i.state, i.status, i.headers, i.response,
          LEFT JOIN phones p ON p.holder_id = %(holder)s
               AND substring(sha256(p.sign_pub) FROM 1 FOR 8) = %(kid)s
         WHERE l.id = %(lock)s AND l.state <> 'retired'
-        ORDER BY g.capabilities DESC LIMIT 1) AS s ON true
+        ORDER BY g.class = 'tenant' DESC, g.capabilities DESC LIMIT 1) AS s ON true
   LEFT JOIN LATERAL (
        SELECT c.id, c.capabilities & %(entry)s <> 0 AS enters FROM credentials c
         WHERE c.phone_id = s.phone_id AND c.lock_id = %(lock)s AND c.revoked_at IS NULL

@@ -75,7 +75,7 @@ class Steps:
         ]
         if not living:
             return None
-        widest = max(living, key=lambda grant: grant["capabilities"])
+        widest = max(living, key=lambda grant: (grant["class_"] == "tenant", grant["capabilities"]))
         phone = next(
             (
                 one
