@@ -67,7 +67,9 @@ def in_memory(store: MemoryStore, first: Question, second: Question) -> tuple[An
         async with transactions.begin() as one, transactions.begin() as two:
             said = await put(first, one)
             said = (said, driven(put(second, two)))
-            one.connection.transaction.failed = two.connection.transaction.failed = True  # type: ignore[union-attr]
+            for work in (one, two):
+                assert work.connection.transaction is not None
+                work.connection.transaction.spoil()  # neither is to be
             return said
 
     return run(side_by_side())

@@ -53,7 +53,8 @@ class Statement:
         work = self._work
         assert work is not None
         if self._connection.transaction is not None:
-            work.failed = work.failed or isinstance(error, _SPOILING)
+            if isinstance(error, _SPOILING):
+                work.spoil()
             return
         try:
             if error is None:

@@ -180,8 +180,9 @@ class Transaction:
 
         Raises ConflictError, IntegrityRefusedError.
         """
-        if self.row(table, key) is None:
-            return None
+        seen = self.row(table, key)
+        if seen is None or not still(seen):
+            return None  # who is not meant is not held either
         await self.hold(table, key)
         before = self.row(table, key)
         if before is None or not still(before):
@@ -291,6 +292,11 @@ class Transaction:
         for law, judged in self._judged:
             _, judge = triggers.AT_COMMIT[law]
             await judge(self, judged)
+
+    def spoil(self) -> None:
+        """A statement was refused: what was written is undone and what was held is free, at once."""
+        self.failed = True
+        self.end()
 
     def end(self) -> None:
         """Let go of everything; what was not committed is lost."""
