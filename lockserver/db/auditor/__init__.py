@@ -23,6 +23,7 @@ from lockserver.db.auditor.commands import (
 from lockserver.db.auditor.credentials import check_credentials, check_verdicts
 from lockserver.db.auditor.duties import check_duties, check_ended_grants, check_rooms
 from lockserver.db.auditor.finding import Evidence, Finding, Findings
+from lockserver.db.auditor.grants import check_named
 from lockserver.db.auditor.journals import check_journals
 from lockserver.db.auditor.log import check_log
 from lockserver.db.auditor.relay import (
@@ -40,6 +41,7 @@ CHECKS: tuple[Callable[[Evidence], Findings], ...] = (
     check_duties,
     check_rooms,
     check_ended_grants,
+    check_named,
     check_steps,
     check_evidence,
     check_movements,
