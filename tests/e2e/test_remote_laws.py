@@ -263,22 +263,21 @@ async def test_L17_killed_before_the_result_is_heard_ends_done_by_evidence(
 ) -> None:
     """The lock opened while nobody listened: its journal proves it afterwards, once."""
     owner, lock = await door(world)
-    send = Bridging.send
+    seal = Bridging.seal
 
-    def last_act(self: Bridging, to: object, command: WireCommand) -> bool:
-        sent = send(self, to, command)  # type: ignore[arg-type]
-        if command.counter is not None:
+    def last_act(self: Bridging, to: object, command: WireCommand) -> bytes:
+        if command.counter is not None:  # what is sealed is handed out before anything else gets its turn
             killing.append(asyncio.create_task(world.kill_role(Role.BRIDGE)))
-        return sent
+        return seal(self, to, command)  # type: ignore[arg-type]
 
     killing: list[asyncio.Task[None]] = []
-    monkeypatch.setattr(Bridging, "send", last_act)
+    monkeypatch.setattr(Bridging, "seal", last_act)
     asking = asyncio.create_task(world.unlock(owner, lock, owner.wish(lock.id, life=SHORT)))
     async with asyncio.timeout(10):
         while not killing or not lock.openings:
             await asyncio.sleep(0.02)
     await asyncio.gather(*killing)
-    monkeypatch.setattr(Bridging, "send", send)
+    monkeypatch.setattr(Bridging, "seal", seal)
     await world.start_role(Role.BRIDGE)
     await asking
     command_id = only_command(world)
