@@ -39,6 +39,8 @@ FAULTS = frozenset(
     }
 )
 """What a lock does by itself and says nothing of who came or went."""
+BROUGHT = frozenset({What.CLOCK_SET, What.KEYS_APPLIED, What.REVOCATION_APPLIED, What.STATE_APPLIED})
+"""Of these, what a phone brought stands at the minute in which its holder stood at the door."""
 FORMER_KEY = Denial.EPOCH_LOW
 """The one denial that only a past tenancy's key can earn; an expired or revoked one may be a co-tenant's."""
 
@@ -111,7 +113,7 @@ async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datet
     owners = await work.credentials.owners(named)
     places = await place_owners(work, lock_id, lines)
     shown = [
-        Shown(line, whose)
+        Shown(_blurred(line) if known.private else line, whose)
         for line in lines
         if (whose := _whose(line, owners, places, eyes) or _former(line, home_since)) is not None
     ]
@@ -121,6 +123,11 @@ async def read_journal(work: UnitOfWork, reader: UUID, lock_id: UUID, now: datet
 def _to_the_hour(at: datetime | None) -> datetime | None:
     """A lock speaks when its door is used: to the second, `last seen` would be a list of comings and goings."""
     return at.replace(minute=0, second=0, microsecond=0) if at else None
+
+
+def _blurred(line: JournalLine) -> JournalLine:
+    """An offline lock's entries come with the phone of who stood before it: when, is his affair."""
+    return replace(line, received_at=_to_the_hour(line.received_at) or line.received_at)
 
 
 async def _runs(work: UnitOfWork, reader: UUID, lock: Lock) -> bool:
@@ -135,8 +142,8 @@ def _whose(
 ) -> str | None:
     """Return whose entry it is to this reader, or None where it is not his to see."""
     if line.subject is None:
-        fault = line.what in FAULTS and line.how != How.HANDLE and not eyes.guest
-        return "lock" if fault else None
+        by_hand = line.how == How.HANDLE or (line.how == How.BLE and line.what in BROUGHT)
+        return "lock" if line.what in FAULTS and not by_hand and not eyes.guest else None
     if len(line.subject) == ID_OCTETS:
         owner = owners.get(UUID(bytes=line.subject))
     else:
