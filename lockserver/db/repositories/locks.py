@@ -203,8 +203,13 @@ class Locks(Rows[Lock]):
         retired = select(self.table.c.id).where(self.table.c.state == "retired")
         for keys in (_credentials, table_of(GatewayCredentialRow)):
             living = (keys.c.revoked_in.is_(None), keys.c.expires_at > at)
+            since = func.coalesce(
+                keys.c.revoked_at, at
+            )  # what was withdrawn before stays withdrawn since then
             await self.run(
-                update(keys).where(keys.c.lock_id.in_(retired), *living).values(revoked_at=at, revoked_in=0)
+                update(keys)
+                .where(keys.c.lock_id.in_(retired), *living)
+                .values(revoked_at=since, revoked_in=0)
             )
 
     async def active(self) -> Sequence[Lock]:

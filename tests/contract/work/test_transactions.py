@@ -193,6 +193,26 @@ async def test_L38_only_who_saw_proof_makes_a_phone_active(home: Home) -> None:
         await work.phones.save(proved)
 
 
+async def test_what_is_void_with_its_lock_keeps_since_when_it_was(home: Home) -> None:
+    """One key was withdrawn before, and no list has named it yet; nothing that has ended ends anew."""
+    bench, far = home.bench, START + timedelta(days=3)
+    grant, before = fresh(), START + timedelta(hours=1)
+    bench.plant(
+        "grants", id=grant, holder_id=home.place.landlord, door_id=home.place.gate.id, class_="owner",
+        capabilities=1, lower=START, state="active",
+    )  # fmt: skip
+    for revoked in (None, before):
+        bench.plant(
+            "credentials", id=fresh(), grant_id=grant, phone_id=home.phone, lock_id=home.lock,
+            not_before=START, expires_at=far, issued_at=START, raw=b"key", revoked_at=revoked,
+        )  # fmt: skip
+    at = START + timedelta(hours=2)
+    async with bench.transactions().begin() as work:
+        assert await work.locks.retire(home.lock)
+        await work.locks.void_keys_of_retired(at)
+    assert {row["revoked_at"] for row in bench.rows("credentials", revoked_in=0)} == {before, at}
+
+
 # ---- one after the other
 
 

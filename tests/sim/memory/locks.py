@@ -142,12 +142,15 @@ class Locks(Rows[Lock]):
         def living(row: Row) -> bool:
             return bool(row["revoked_in"] is None and row["expires_at"] > at)
 
+        def void(row: Row) -> Row:
+            return {"revoked_at": row["revoked_at"] or at, "revoked_in": 0}
+
         for keys in ("credentials", "gateway_credentials"):
             async with self.statement("void_keys") as work:
                 for lock in work.rows(self.table, state="retired"):
                     for row in work.rows(keys, lock_id=lock["id"]):
                         if living(row):
-                            await work.update(keys, row["id"], {"revoked_at": at, "revoked_in": 0}, living)
+                            await work.update(keys, row["id"], void, living)
 
     async def active(self) -> Sequence[Lock]:
         """Return every lock in service."""
