@@ -142,7 +142,7 @@ def test_every_step_holds_and_nothing_is_left(story: Told) -> None:
     assert len({line["step"] for line in story.lines}) == len(story.lines)
     *steps, end = story.lines
     assert (end["step"], end["held"]) == (END, len(steps))
-    assert {line["step"].partition(".")[0] for line in steps} == set("012345678")
+    assert {line["step"].partition(".")[0] for line in steps} == {str(number) for number in range(12)}
     assert all(line["checked"] for line in steps), "a step that says nothing has checked nothing"
     assert story.left == {}
     assert story.port_is_free
@@ -216,6 +216,22 @@ def test_keys_work_from_afar_and_die_when_they_should(story: Told) -> None:
     assert story.step("the others notice nothing")["code"] == "granted"
     assert story.step("Every law from the end state")["findings"] == []
     assert story.step("in clear")["found"] == []
+
+
+def test_guests_owners_pins_and_gateways_come_in_only_as_they_may(story: Told) -> None:
+    assert story.step("names a guest")["grants"].keys() == {"gate", "room 1"}
+    assert story.step("The guest's phone opens")["code"] == "granted"
+    for title, moved in (("at A's occupied room", 0), ("An emergency", 1)):
+        assert story.step(title)["moved"] == moved
+    assert "entry_emergency" in story.step("An emergency")["told"]
+    assert story.step("A chooses a PIN")["state"] == "set"
+    assert story.step("The PIN opens")["moved"] == 1
+    assert story.step("one-time PIN")["moved"] == 0, "its second use"
+    guesses = [one["answer"] for one in story.step("somebody guesses")["answers"]]
+    assert (guesses[-1], "open" in guesses) == ("locked", False)
+    assert "unknown_credential" in {one["kind"] for one in story.step("plants a card")["found"]}
+    assert story.step("carries A's wish")["via"] == "gateway"
+    assert story.step("plug is pulled as well")["fault"]
 
 
 def test_a_second_run_on_the_same_data_stays_up_until_ctrl_c(story: Told, place: Path) -> None:
