@@ -207,7 +207,9 @@ def verbs_of(capabilities: int) -> list[str]:
 
 def capabilities_of(words: Any) -> int | None:  # noqa: ANN401 - JSON
     """Return the bits of a list of words; None where it is no such list, or empty."""
-    if not isinstance(words, list) or not words or any(word not in VERBS for word in words):
+    if not isinstance(words, list) or not words:
+        return None
+    if any(not isinstance(word, str) or word not in VERBS for word in words):
         return None
     bits = 0
     for word in words:

@@ -54,7 +54,10 @@ def _line(line: Any, field: str) -> Minutes:  # noqa: ANN401 - JSON
     if not isinstance(line, Mapping):
         raise ScheduleInvalidError(field=field, problem="shape")
     days = line.get("days")
-    if not isinstance(days, Sequence) or isinstance(days, str) or not days or len(set(days)) != len(days):
+    listed = (
+        isinstance(days, Sequence) and not isinstance(days, str) and all(isinstance(d, str) for d in days)
+    )
+    if not listed or not days or len(set(days)) != len(days):
         raise ScheduleInvalidError(field=f"{field}.days", problem="days", one_of=list(DAYS))
     if not set(days) <= set(DAYS):
         raise ScheduleInvalidError(field=f"{field}.days", problem="days", one_of=list(DAYS))
@@ -106,9 +109,7 @@ def lies_in(inner: Mapping[str, object] | None, outer: Mapping[str, object] | No
     return all(any(a <= start and end <= b for a, b in wide) for start, end in _windows(inner))
 
 
-def narrowed(
-    inner: dict[str, object] | None, outer: Mapping[str, object] | None
-) -> dict[str, object] | None:
+def narrowed(inner: dict[str, object] | None, outer: Mapping[str, object] | None) -> dict[str, object] | None:
     """Return what lies in both; the windows may be empty, which no schedule is."""
     if lies_in(inner, outer):
         return inner
@@ -134,7 +135,11 @@ def weekly_of(windows: Sequence[Sequence[int]]) -> list[dict[str, object]]:
             begins, ends = max(start, number * DAY), min(end, (number + 1) * DAY)
             if begins < ends:
                 lines.append(
-                    {"days": [day], "from": _clock(begins - number * DAY), "until": _clock(ends - number * DAY)}
+                    {
+                        "days": [day],
+                        "from": _clock(begins - number * DAY),
+                        "until": _clock(ends - number * DAY),
+                    }
                 )
     return lines
 

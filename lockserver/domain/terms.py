@@ -43,9 +43,9 @@ def read_terms(body: Mapping[str, Any]) -> Terms:
     Raises InvalidInputError, WindowInvalidError, WindowWideError, ScheduleInvalidError, ScheduleZoneError.
     """
     class_, uses = body.get("class"), body.get("uses")
-    if class_ not in {"guest", "staff"}:
+    if class_ not in ("guest", "staff"):
         raise InvalidInputError(field="class")
-    if uses not in {None, 1} or isinstance(uses, bool) or (uses is not None and class_ != "guest"):
+    if uses not in (None, 1) or isinstance(uses, bool) or (uses is not None and class_ != "guest"):
         raise InvalidInputError(field="uses")
     window = _window(body.get("window"))
     if uses == 1 and (window.upper is None or window.upper - window.lower > ONE_TIME):
@@ -135,7 +135,7 @@ def _instant(said: object, field: str) -> datetime:
     """Read RFC 3339 with its offset."""
     try:
         return require_utc(datetime.fromisoformat(said if isinstance(said, str) else ""))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the calendar's last day lies beyond it, by some offsets
         raise WindowInvalidError(field=field, problem="instant") from error
 
 
