@@ -11,6 +11,9 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 PIP := bash .ci/pip "$(PYTHON)" $(VENV)
 ARGS ?=
 ONLY ?=
+SEED ?=
+MINUTES ?=
+PROFILE ?=
 T ?=
 
 # A stamp carries the hash of what it stands for: a warm start compares two names and goes on.
@@ -22,6 +25,7 @@ help:
 	@echo "make test [T=tests/unit]    set up, check and test everything (or one part)"
 	@echo "make lint                   style, types, import laws"
 	@echo "make bench [ONLY=face]      the figures, each beside what it is measured against"
+	@echo "make sim SEED=7 | MINUTES=5    one deterministic world, replayed; or a search for one that breaks a law"
 	@echo "make doctor                 what is configured and reachable"
 	@echo "make clean                  remove the environment and what runs have left"
 
@@ -44,6 +48,9 @@ lint: $(TEST_STAMP)
 
 bench: $(TEST_STAMP)
 	@exec $(BIN)/python -m bench $(ONLY)
+
+sim: $(TEST_STAMP)
+	@exec $(BIN)/python -m tests.sim $(if $(SEED),--seed $(SEED)) $(if $(PROFILE),--profile $(PROFILE)) $(if $(MINUTES),--minutes $(MINUTES))
 
 $(VENV)/pyvenv.cfg:
 	@bash .ci/environment "$(PYTHON)" $(VENV)
@@ -68,4 +75,4 @@ clean:
 	rm -rf $(VENV) build reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo environment doctor test lint bench requirements clean
+.PHONY: help demo environment doctor test lint bench sim requirements clean

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from lockserver.app.end_tenancy import Ending
 from lockserver.app.sign_tenancy import Signed
@@ -45,6 +47,7 @@ def knock(
     lock: LockActor,
     *,
     kind: str = "visit",
+    bare: bool = False,
     done: Callable[[Visit], None] | None = None,
 ) -> Visit | None:
     """Somebody tries his own key at a door; None if he has none, or nobody answers there."""
@@ -55,6 +58,8 @@ def knock(
         key = phone.bundle.door_key(lock.id.bytes)
     except NoKeyError:
         return None
+    if bare:  # a phone that carries nothing for others: the lock decides by what it holds
+        key = replace(key, documents=())
     return Visit(world, phone, lock, key, kind=kind, done=done).start()
 
 
@@ -65,10 +70,11 @@ def visit(world: World, item: Item) -> None:
     if person is None:
         return
     lock = _his_door(world, dice, person)
+    bare = dice.happens(0.4)
     if dice.happens(0.5):
-        sync(world, person.phone, lambda _kit: knock(world, person, lock))
+        sync(world, person.phone, lambda _kit: knock(world, person, lock, bare=bare))
     else:
-        knock(world, person, lock)
+        knock(world, person, lock, bare=bare)
 
 
 def carry(world: World, person: Person, lock: LockActor) -> None:
@@ -115,10 +121,13 @@ def remote(world: World, item: Item) -> None:
     """A tenant opens from afar."""
     dice = dice_of(world, item)
     person = _somebody(world, dice)
-    if person is not None:
-        lock = _his_door(world, dice, person)
-        for _ in range(1 + dice.happens(0.2)):
-            from_afar(world, person, lock)
+    if person is None:
+        return
+    lock = _his_door(world, dice, person)
+    if not lock.online:
+        lock = _his_door(world, dice, person)  # who knows that his room has no network asks for it less
+    for _ in range(1 + dice.happens(0.3)):
+        from_afar(world, person, lock)
 
 
 def from_afar(world: World, person: Person, lock: LockActor) -> None:
@@ -185,7 +194,11 @@ def end_lease(world: World, item: Item) -> None:
     if not living:
         return
     tenancy_id, _, tenants = dice.one(living)
-    leaving = tenants if dice.happens(0.7) else tenants[:1]
+    leave(world, tenancy_id, tenants if dice.happens(0.7) else tenants[:1], tenants)
+
+
+def leave(world: World, tenancy_id: UUID, leaving: list[Person], tenants: list[Person]) -> None:
+    """Some of those who live there wish their lease ended, each on his phone."""
 
     for person in leaving:
         _, raw = person.phone.wished(WishOperation.END_TENANCY, tenancy_id.bytes)
@@ -250,7 +263,14 @@ def read(world: World, item: Item) -> None:
         if answer is not None and not isinstance(answer, DomainError):
             world.book.known(lock, answer)
 
-    world.call(person.phone, "read", lambda: world.api.know(person, lock_id), shown)
+    def look() -> None:
+        world.call(person.phone, "read", lambda: world.api.know(person, lock_id), shown)
+
+    if dice.happens(0.6):
+        from_afar(world, person, lock)  # while the bolt still stands open, he looks what he is told of it
+        world.agenda.after(dice.between(800, 4_000), "looks", look)
+    else:
+        look()
 
 
 # ---- whom

@@ -19,6 +19,7 @@ from lockserver.domain.errors import DomainError
 from lockserver.domain.ids import new_id
 from lockserver.domain.times import Window, whole_seconds
 from lockserver.keys.boxes import KeyedIndex
+from lockserver.protocol.curve import sha256
 from lockserver.protocol.wish import WishOperation
 from tests.sim.agenda import instant
 from tests.sim.memory.unit_of_work import MemoryTransactions
@@ -72,7 +73,7 @@ class Api:
         """`POST /v1/locks/{id}/unlock`, waited for; None: an earlier answer under this key."""
         world = self.world
         command_id = new_id(world.agenda, self.random)
-        claim = Claim(f"holder:{person.holder_id}", key, "unlock", b"hash")
+        claim = Claim(f"holder:{person.holder_id}", key, "unlock", sha256(wish))
         asked = Asked(command_id, person.session_id, person.holder_id, lock_id, wish, claim)
         async with world.store.watch("command_settled", str(command_id)) as hints:
             first = await unlock_remotely(

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.curve import EcdsaSigner, private_key
+from lockserver.protocol.envelope import Envelope, Position, seal_report
+from lockserver.protocol.journal import Entry, How, What
+from lockserver.protocol.reports import JournalBatch
 from lockserver.protocol.wish import WishOperation
 from mobile_api.phone.door import DoorKey
+from tests.sim.plan import DAY
+from tests.sim.town import new_phone, newcomer
 from tests.sim.visits import Replay, Stranger, Visit
 
 if TYPE_CHECKING:
@@ -93,6 +98,68 @@ def retain(world: World, item: Item) -> None:
     world.broker.holding.append((world.agenda.ms + 120_000, "retain", dice.one((5, 3_000, 25_000))))
 
 
+def double(world: World, item: Item) -> None:
+    """The broker hands over each of the next commands twice, or once more after a while."""
+    dice = _dice(world, item)
+    world.broker.holding.append((world.agenda.ms + 120_000, "double", dice.one((2, 700, 3_000, 9_000))))
+
+
+def ambush(world: World, item: Item) -> None:
+    """Somebody turns a lock's clock back and has the broker hold back what its tenant then asks for."""
+    from tests.sim.acts import from_afar
+
+    dice = _dice(world, item)
+    now = world.agenda.seconds
+    rights = [
+        one
+        for one in world.oracle.rights
+        if one.kind == "tenant" and one.lives(now) and world.door(one.door).online
+    ]
+    if not rights:
+        return
+    right = dice.one(rights)
+    lock = world.door(right.door)
+    seconds = dice.one((5, 9, 18, 300))
+    world.weather.struck["clock.back"] += 1
+    lock.pass_time()
+    lock.clocks.shift(-seconds)
+    world.book.of(lock).befalls(seconds)
+    world.say(f"{lock.name}: its clock is turned back by {seconds} s, and the broker waits")
+    world.broker.holding.insert(0, (world.agenda.ms + 2_000, "hold", dice.one((21_500, 24_000, 40_000))))
+    from_afar(world, world.people[right.person], lock)
+
+
+def turnover(world: World, item: Item) -> None:
+    """Everybody leaves early, others move in and open at once, carrying nothing; then a former tenant is back."""
+    from tests.sim import acts
+
+    dice = _dice(world, item)
+    now = world.agenda.seconds
+    living = [
+        one
+        for one in world.tenancies
+        if any(r.tenancy == one[0] and r.lives(now) for r in world.oracle.rights)
+    ]
+    if not living:
+        return
+    tenancy_id, door, leaving = dice.one(living)
+    if any(one.door == door and one.kind == "tenant" and one.lower > now for one in world.oracle.rights):
+        return  # a lease before one that is signed already: docs/open.md, "epochs follow signatures"
+    lock, agenda = world.door(door), world.agenda
+    acts.leave(world, tenancy_id, leaving, leaving)
+    coming = newcomer(world, f"tenant-{item.number}-new")
+    new_phone(world, coming)
+    lower = agenda.ms + 1_000
+    agenda.after(2_000, "moves in", lambda: acts.sign(world, door, [coming], lower, lower + 5 * DAY))
+    for later in (5_000, 9_000):
+        agenda.after(
+            later,
+            "syncs",
+            lambda: acts.sync(world, coming.phone, lambda _k: acts.knock(world, coming, lock, bare=True)),
+        )
+    agenda.after(14_000, "is back", lambda: try_kept(world, leaving[0].phone, lock, lambda _visit: None))
+
+
 def keeper(world: World, item: Item) -> None:
     """A former tenant, or one whose phone was removed, tries everything that he ever got, bringing nothing."""
     dice = _dice(world, item)
@@ -113,7 +180,7 @@ def keeper(world: World, item: Item) -> None:
 
 def try_kept(world: World, phone: PhoneActor, lock: LockActor, done: Callable[[Visit], None]) -> None:
     """One phone tries the newest key that it ever got for a door, and brings nothing."""
-    if lock.id is None or lock.lock is None:
+    if lock.id is None or lock.lock is None or lock.id.bytes not in phone.attic:
         return
     credential, _ = phone.attic[lock.id.bytes][-1]
     key = _key(phone, lock.id.bytes, credential, {})
@@ -131,7 +198,7 @@ def pool(world: World, item: Item) -> None:
     credential, documents = dice.one(one.attic[lock_id])
     lock = next(at for at in world.locks if at.id is not None and at.id.bytes == lock_id)
     signer, holder = other.signer, other
-    way = dice.one(("another's key", "another door", "self-issued"))
+    way = dice.one(("another's key", "another door", "another door", "self-issued"))
     if way == "another door":
         lock, signer, holder = dice.one([at for at in world.locks if at.id != lock.id]), one.signer, one
     elif way == "self-issued":
@@ -201,6 +268,33 @@ def old_documents(world: World, item: Item) -> None:
     Visit(world, phone, lock, key, kind="old documents", everything=True).start()
 
 
+def forge(world: World, item: Item) -> None:
+    """A lock's own firmware lies: another history under its own signature, one that does not continue the kept one."""
+    dice = _dice(world, item)
+    lock = dice.one(world.locks)
+    if lock.lock is None or lock.id is None or lock.lock.held is None:
+        return
+    status = next(iter(world.store.rows("lock_status", lock_id=lock.id)), None)
+    if status is None or not status["journal_number"]:
+        return
+    entry = Entry(
+        number=status["journal_number"] + 1,
+        prev_hash=dice.bytes(32),
+        what=What.UNLOCKED,
+        how=How.BLE,
+        subject=dice.bytes(16),
+        at=world.agenda.unix,
+        uncertainty=1,
+    )
+    position = Position(status["boot"] or 1, (status["seq"] or 0) + 1)
+    identity = lock.lock.held.identity
+    envelope = Envelope(identity.lock_id, position, JournalBatch((entry,)))
+    key = lock.lock.held.trust.key_set.report_key
+    sealed = seal_report(envelope, identity.signer, key, private_key(dice.bytes))
+    world.weather.struck["lock.forged"] += 1
+    world.broker.hand_up(lock.id, sealed)
+
+
 def _key(phone: PhoneActor, lock_id: bytes, credential: bytes, documents: dict[str, bytes]) -> DoorKey:
     """What a phone shows at a door, put together by hand."""
     carried = tuple(SignedDocument(_NAMES[name], raw) for name, raw in documents.items() if name in _NAMES)
@@ -224,4 +318,8 @@ ATTACKS: dict[str, Any] = {
     "stranger": stranger,
     "thief": thief,
     "old_documents": old_documents,
+    "forge": forge,
+    "double": double,
+    "ambush": ambush,
+    "turnover": turnover,
 }

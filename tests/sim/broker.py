@@ -89,6 +89,10 @@ class Broker:
             )
         elif act == "hold":
             self.world.agenda.after(measure, "held back", lambda: lock.received(payload, why="held back"))
+        elif act == "double":
+            self.world.agenda.after(
+                measure, "a second time", lambda: lock.received(payload, why="a second time")
+            )
         return act in {"retain", "hold"}
 
     def _carry(self, way: str, lock_id: UUID, deliver: Callable[[], None], lock: LockActor) -> None:

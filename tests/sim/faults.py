@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Parts per million that a processor's timer is wrong by nature.
 TIMER_PPM = 150
 
+#: In worlds about one kind of link the weather is mostly there.
+FAVOURED = {"radio": "ble", "broker": "mqtt", "slow": "mqtt", "lossy": "mqtt", "crashes": "http"}
+
 
 def _of(world: World, item: Item) -> tuple[Chance, LockActor]:
     dice = world.dice.of("item", item.number)
@@ -25,7 +28,8 @@ def _of(world: World, item: Item) -> tuple[Chance, LockActor]:
 def weather(world: World, item: Item) -> None:
     """A spell of bad weather on one kind of link."""
     dice, _ = _of(world, item)
-    link = dice.one(LINKS)
+    favoured = FAVOURED.get(world.profile)
+    link = favoured if favoured is not None and dice.happens(0.7) else dice.one(LINKS)
     mode = dice.one(tuple(one for one in MODES if link != "http" or one != "reorder"))
     spell = Spell(
         link, mode, dice.one((0.15, 0.4, 0.8)), world.agenda.ms + dice.between(8, 90) * SECOND, dice
@@ -140,6 +144,7 @@ def jam(world: World, item: Item) -> None:
     _, lock = _of(world, item)
     world.weather.struck["bolt.jam"] += 1
     lock.door.jammed = True
+    lock.jammed_until = world.agenda.ms + MINUTE
 
     def free() -> None:
         lock.door.jammed = False

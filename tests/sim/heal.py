@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 #: Milliseconds of calm after which queues are empty and pauses are over.
-CALM_MS = 45 * SECOND
+CALM_MS = 30 * SECOND
 
 
 def heal(world: World) -> None:
@@ -96,7 +96,7 @@ def _landlord_walks(world: World) -> None:
 
     phone = world.landlord.phone
     for lock in world.locks:
-        for _ in range(4):
+        for _ in range(3):
             world.walked[lock.name] = world.agenda.now()
             sync(world, phone)
             _pass(world, 2 * SECOND)

@@ -68,6 +68,7 @@ class LockActor:
         self.cut_move: tuple[int, bool] | None = None
         """(movements until the power goes, whether the motor turns first)."""
         self.cause = ""
+        self.jammed_until = -1
         self.boots = 0
         self.dark = 0
         self._torn: bool | None = None
@@ -141,12 +142,13 @@ class LockActor:
                 return [BoltReport(self.door.state)]
             case RadioSend(connection, data):
                 if connection in self.connections:
+                    self.world.book.of(self).spoke()
                     self.connections[connection].answer(data)
             case RadioClose(connection):
                 if connection in self.connections:
                     self.connections[connection].close()
             case Publish(data):
-                self.world.book.of(self).spoke_ms = self.world.agenda.ms
+                self.world.book.of(self).spoke()
                 if self.connected:
                     self.world.broker.published(self, data)
             case _:

@@ -100,9 +100,10 @@ class Oracle:
     keys: dict[bytes, KeyFact] = field(default_factory=dict)
     intents: list[Intent] = field(default_factory=list)
     openings: list[Opening] = field(default_factory=list)
-    named: dict[bytes, set[bytes]] = field(default_factory=dict)
-    """Lock id → ids of keys that a list named which this lock has certainly taken."""
     lists: dict[str, set[bytes]] = field(default_factory=dict)
+    """Lock → keys that any list named which this lock has certainly taken."""
+    newest: dict[str, tuple[int, set[bytes]]] = field(default_factory=dict)
+    """Lock → number of the newest such list, and the keys that it names."""
     turned: dict[str, int] = field(default_factory=dict)
     """Lock → the highest epoch of a resident's key that ever opened it."""
     lost_phones: dict[str, float] = field(default_factory=dict)
@@ -137,4 +138,12 @@ class Oracle:
         """A lock has certainly taken this list: what it names is dead there."""
         entries = peek(revocation).get(3)
         if isinstance(entries, list):
-            self.lists.setdefault(lock, set()).update(bytes(entry[0]) for entry in entries)
+            number = peek(revocation).get(2)
+            if isinstance(number, int):
+                self.took(lock, number, {bytes(entry[0]) for entry in entries})
+
+    def took(self, lock: str, number: int, names: set[bytes]) -> None:
+        """A lock has this list, by its own word or by whoever brought it."""
+        if number > self.newest.get(lock, (-1, names))[0]:
+            self.newest[lock] = (number, names)
+            self.lists.setdefault(lock, set()).update(names)

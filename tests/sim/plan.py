@@ -20,6 +20,7 @@ USUAL: Final[dict[str, int]] = {
     "clock_drift": 1, "clock_lost": 1, "clock_back": 1, "clock_reset": 1, "offline": 2, "asleep": 1,
     "no_network": 2, "jam": 1, "replay_radio": 3, "replay_command": 4, "replay_report": 3, "hold": 2,
     "retain": 2, "keeper": 4, "pool": 3, "stranger": 3, "thief": 3, "old_documents": 3, "landlord_tries": 2,
+    "forge": 1, "double": 2, "ambush": 1, "turnover": 1,
 }  # fmt: skip
 
 PROFILES: Final[dict[str, dict[str, int]]] = {
@@ -31,8 +32,22 @@ PROFILES: Final[dict[str, dict[str, int]]] = {
         "clock_drift": 5, "clock_lost": 6, "clock_back": 6, "clock_reset": 6, "visit": 24, "remote": 14,
         "keeper": 10,
     },
-    "turnover": {"lease": 16, "end_lease": 10, "visit": 20, "keeper": 16, "lose_phone": 6, "landlord_tries": 8,
-                 "owner_visit": 8},
+    "turnover": {
+        "turnover": 16, "lease": 10, "end_lease": 10, "visit": 20, "keeper": 16, "lose_phone": 6,
+        "landlord_tries": 8, "owner_visit": 8,
+    },
+    "strangers": {"stranger": 40, "visit": 30, "cut_flash": 8, "sync": 12},
+    "flood": {"stranger": 20, "visit": 40, "owner_visit": 10, "keeper": 12, "pool": 14, "cut_flash": 8},
+    "lists": {"lease": 16, "end_lease": 26, "lose_phone": 14, "keeper": 30, "visit": 24, "sync": 10},
+    "pooled": {"pool": 44, "visit": 16, "sync": 14, "lease": 6},
+    "forged": {"forge": 30, "visit": 24, "remote": 10},
+    "slow": {"ambush": 40, "remote": 10, "clock_drift": 6, "no_network": 8},
+    "doubles": {"double": 20, "retain": 10, "remote": 50, "cut_motor": 8, "visit": 8},
+    "thieves": {"thief": 40, "remote": 24, "visit": 8},
+    "lossy": {"weather": 44, "visit": 34, "owner_visit": 10, "stranger": 8},
+    "olden": {"old_documents": 44, "sync": 14, "visit": 16, "turnover": 10},
+    "reading": {"read": 40, "visit": 30, "jam": 6},
+    "landlord": {"landlord_tries": 40, "owner_visit": 14, "visit": 14, "lease": 8, "end_lease": 4},
     "crashes": {"crash": 26, "remote": 24, "sync": 14, "broker_restart": 6},
 }  # fmt: skip
 
@@ -46,7 +61,7 @@ _LENGTH: Final[dict[str, tuple[int, int]]] = {
     "days": (2 * DAY, 9 * DAY),
 }
 #: Acts in one world.
-ACTS_A_WORLD: Final = (14, 24)
+ACTS_A_WORLD: Final = (9, 17)
 #: Nothing befalls a world in its first moments: locks connect, phones sync.
 CALM_MS: Final = 9 * SECOND
 

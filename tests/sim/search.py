@@ -20,8 +20,9 @@ KINDS = (
     "power.flash", "power.torn", "power.motor", "power.boot",
     "crash.api", "crash.issuer", "crash.bridge", "crash.jobs", "broker.restart",
     "clock.drift", "clock.lost", "clock.back", "clock.reset", "phone.offline", "phone.asleep", "lock.offline",
-    "bolt.jam", "broker.replay", "broker.elsewhere", "broker.retain", "broker.hold", "broker.report_replay",
-    "radio.replay", "radio.stranger", "key.kept", "key.pooled", "session.stolen", "documents.old",
+    "bolt.jam", "broker.replay", "broker.elsewhere", "broker.retain", "broker.hold", "broker.double",
+    "broker.report_replay",
+    "radio.replay", "radio.stranger", "key.kept", "key.pooled", "session.stolen", "documents.old", "lock.forged",
 )  # fmt: skip
 
 

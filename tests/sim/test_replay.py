@@ -6,7 +6,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.sim.search import live
+
+pytestmark = pytest.mark.timeout(600)  # virtual time, real arithmetic: slow on a busy machine
 
 SEEDS = (3, 11, 26)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.sim.quarter import holds, nothing_else_broke
+
+pytestmark = pytest.mark.timeout(600)  # virtual time, real arithmetic: slow on a busy machine
 
 PART = 0
 

@@ -135,7 +135,7 @@ def _door(world: World, name: str, number: int) -> None:
             return made.id
 
     door_id = run(add())
-    online = world.dice.happens(0.7)
+    online = world.dice.happens(0.8)
     lock = LockActor(world, name, burnt(number), online=online)
     lock.door_id = door_id
     world.locks.append(lock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -47,7 +47,8 @@ class LockWatch:
         self.head = 0
         self.delivered_head = 0
         self.told_occupied = False
-        self.spoke_ms = 0
+        self.said: deque[tuple[int, str]] = deque(maxlen=300)
+        """What the lock took its bolt to be whenever it spoke: moment and state."""
         self.failures = 0
         self._failed_at = -FORGET_MS
         self._held: set[int] = set()
@@ -105,6 +106,11 @@ class LockWatch:
         self._since = self.world.agenda.ms
         self.lock.clocks.chip_rate = rate
 
+    def spoke(self) -> None:
+        """The lock says something to somebody."""
+        if self.lock.lock is not None:
+            self.said.append((self.world.agenda.ms, self.lock.lock.bolt.name.lower()))
+
     # ---- guessing
 
     def stranger_failed(self, now: int) -> None:
@@ -160,9 +166,9 @@ class LockWatch:
                 self.evicted.add(number)
         self._held = numbers
 
-    def denials_held(self) -> bool:
-        """Whether a denial lies in the ring."""
-        return any(self.written[number].what is What.DENIED for number in self._held)
+    def others_held(self) -> int:
+        """How many entries that are no denials lie in the ring."""
+        return sum(self.written[number].what is not What.DENIED for number in self._held)
 
 
 class Book:
@@ -214,6 +220,9 @@ class Book:
         held = None if lock.lock is None else lock.lock.held
         if held is not None and held.state is not None:
             watch.told_occupied = held.state.occupied
+        if held is not None and held.revocation is not None:
+            names = {cti for cti, _ in held.revocation.entries}
+            self.world.oracle.took(lock.name, held.revocation.number, names)
         self._judge("lock", lock)
 
     def moved(self, lock: LockActor, to: BoltState) -> None:

@@ -73,7 +73,7 @@ def pooled_material_opens_nothing(world: World, opening: Opening) -> None:
 def a_revoked_key_dies_at_first_contact(world: World, opening: Opening) -> None:
     """A key taken back opens no more once the lock has met anybody who carries the newer list."""
     key, lock = opening.key, opening.lock
-    if key is not None and key.cti in world.oracle.lists.get(lock.name, ()):
+    if key is not None and key.cti in world.oracle.newest.get(lock.name, (0, set()))[1]:
         raise broken("L-08", f"{told(opening)}, though the lock has the list that names this key")
 
 
@@ -130,7 +130,13 @@ def rightful(world: World, visit: Visit) -> bool:
         None if visit.intent is None or visit.intent.cti is None else world.oracle.keys.get(visit.intent.cti)
     )
     lock = visit.lock
-    if key is None or not visit.own or visit.faulted or lock.door.jammed or not visit.plain:
+    if (
+        key is None
+        or not visit.own
+        or visit.faulted
+        or not visit.plain
+        or visit.began < lock.jammed_until + 8_000
+    ):
         return False
     watch = world.book.of(lock)
     error = watch.error()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from firmware_sim.core import ring
 from lockserver.protocol.journal import What, entry_hash
 from tests.sim.laws.book import broken, law
 
@@ -36,12 +37,12 @@ def a_lock_boots_unknown_and_moves_nothing(world: World, lock: LockActor) -> Non
 
 @law("L-53", "lock")
 def a_flood_costs_no_opening(world: World, lock: LockActor) -> None:
-    """While a denial is in the ring, no opening is pushed out of it before the server has it."""
+    """However it is flooded, the newest `RESERVED` entries that are no denials stay until the server has them."""
     watch = world.book.of(lock)
     if lock.lock is None:
         return
     for entry in watch.pushed_out:
-        if entry.what is not What.DENIED and watch.denials_held():
+        if entry.what is not What.DENIED and watch.others_held() < ring.RESERVED:
             raise broken(
                 "L-53", f"{lock.name}: entry {entry.number} ({entry.what.name}) made way for denials"
             )

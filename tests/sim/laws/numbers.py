@@ -8,6 +8,7 @@ from tests.sim.laws.book import broken, law
 
 if TYPE_CHECKING:
     from tests.sim.locks import LockActor
+    from tests.sim.oracle import Opening
     from tests.sim.world import World
 
 
@@ -32,7 +33,7 @@ def numbers_only_rise(world: World, lock: LockActor) -> None:
 
 
 @law("L-09", "opening")
-def nothing_revoked_revives(world: World, opening: object) -> None:
+def nothing_revoked_revives(world: World, opening: Opening) -> None:
     """A key that a list has named never opens again, whatever later lists leave out."""
     from tests.sim.oracle import Opening
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.sim.agenda import instant
 from tests.sim.laws.book import broken, law
 
 if TYPE_CHECKING:
     from lockserver.app.read_lock import Known
     from tests.sim.locks import LockActor
     from tests.sim.world import World
+
+#: How long a lock's word may be under way through a hostile broker, and the rounding of what a phone carried.
+TRANSIT = timedelta(seconds=130)
+ROUNDING = timedelta(seconds=61)
+#: The same where nothing has touched broker, machines or clocks.
+PROMPT = timedelta(seconds=2)
+DETOURS = ("mqtt.", "broker.", "crash.", "clock.")
 
 
 @law("L-45", "commit")
@@ -71,3 +80,14 @@ def unknown_is_unknown(world: World, lock: LockActor, known: Known) -> None:
     said = known.status
     if said.last_seen_at is None and (said.bolt != "unknown" or said.battery is not None):
         raise broken("L-50", f"{lock.name} never spoke and is shown as {said.bolt}")
+    if said.bolt == "unknown" or said.bolt_at is None:
+        return
+    straight = lock.online and not any(kind.startswith(DETOURS) for kind in world.weather.struck)
+    early, late = (PROMPT, PROMPT) if straight else (TRANSIT, ROUNDING)
+    around = [
+        bolt
+        for ms, bolt in world.book.of(lock).said
+        if said.bolt_at - early <= instant(ms) <= said.bolt_at + late
+    ]
+    if said.bolt not in around:
+        raise broken("L-50", f"{lock.name} is shown as {said.bolt} at {said.bolt_at}; it said {around}")
