@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lockserver.db.repositories.commands import Commands
+from lockserver.domain.grant import GrantClass
 from tests.contract.api.test_l51_journal import Household, household
 from tests.support.app_door import App, Door
 
@@ -67,7 +68,7 @@ async def test_L51_mutant_a_landlord_who_reads_every_class(
     honest = Commands.attempts
 
     async def every(self: Commands, lock_id: Any, reader: Any, also: Any, limit: int) -> Any:
-        classes = ("owner", "staff", "tenant", "guest") if also else ()
+        classes: tuple[GrantClass, ...] = ("owner", "staff", "tenant", "guest") if also else ()
         return await honest(self, lock_id, reader, classes, limit)
 
     monkeypatch.setattr(Commands, "attempts", every)
