@@ -17,7 +17,7 @@ from lockserver.protocol.access import Operation
 from lockserver.protocol.carried import DocumentKind, SignedDocument
 from lockserver.protocol.documents import ReleaseReason
 from lockserver.protocol.errors import RemoteError
-from lockserver.protocol.wish import WishOperation
+from lockserver.protocol.wish import Arg, WishOperation
 from tests.support.app_door import Door
 from tests.support.house_party import Party, a_party
 from tests.support.site import Holder
@@ -32,7 +32,7 @@ async def declared(door: Door) -> Party:
     party = await a_party(door)
     assert await party.opens(party.tenant, party.room) == "open", "the room is occupied, the lock knows it"
     lock = party.locks[party.room]
-    args = {"emergency": REASON}
+    args: dict[str, Arg] = {"emergency": REASON}
     wish = party.landlord.wish(WishOperation.RELEASE_LOCK, str(lock), args=args)
     [(owner,)] = door.database.execute(
         "SELECT holder_id FROM phones WHERE id = %s", UUID(party.landlord.phone_id)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from lockserver.app import keep_gateways, phone_sync, remove_phone
+from lockserver.app import keep_gateways, phone_sync, remove_phone, spend_wish
 from lockserver.app.ports import Claim
 from lockserver.app.ports.steps import Knock
 from lockserver.domain.ids import uuid7
@@ -162,7 +162,7 @@ async def test_L38_a_phone_vouched_for_elsewhere_takes_no_house_off_the_air(door
 async def test_L38_mutant_any_active_phone_of_the_owners_is_caught(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = keep_gateways.spend_wish
+    honest = spend_wish.spend_wish
 
     async def takes(*given: Any, **named: Any) -> Any:
         from dataclasses import replace

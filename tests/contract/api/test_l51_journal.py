@@ -135,8 +135,8 @@ async def test_L51_mutant_a_journal_that_shows_everybody_is_caught(
 ) -> None:
     right = read_lock._whose
 
-    def leaky(line: Any, owners: Any, reader: UUID) -> str | None:
-        return right(line, owners, reader) or ("owner" if line.subject else None)
+    def leaky(line: Any, owners: Any, places: Any, eyes: Any) -> str | None:
+        return right(line, owners, places, eyes) or ("owner" if line.subject else None)
 
     monkeypatch.setattr(read_lock, "_whose", leaky)
     with pytest.raises(AssertionError):
