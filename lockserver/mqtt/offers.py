@@ -17,6 +17,8 @@ from lockserver.protocol.errors import RemoteError
 
 AGAIN_S: Final = 1.0
 """Until the button is pressed the lock says no; so it is asked this often."""
+AT_ONCE: Final = 2
+"""Enrolments that one bridge waits for: each takes a worker and a connection for half a minute."""
 UNHEARD: Final = 8
 """Messages of one lock that wait to be read; more than that is noise."""
 
@@ -63,6 +65,8 @@ class Offers:
     ) -> bytes:
         if serial in self._waiting:
             raise ConflictError(rule="enrolment_running")
+        if len(self._waiting) >= AT_ONCE:
+            raise ConflictError(rule="enrolments_running", most=AT_ONCE)
         queue = self._waiting[serial] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         end = loop.time() + within

@@ -25,6 +25,7 @@ from lockserver.mqtt.authorise import CalloutSigner, KnownLock, Proof
 from lockserver.mqtt.bridge import Bridge, Bus
 from lockserver.mqtt.callout import Callout, CalloutSettings
 from lockserver.mqtt.link import BrokerAddress
+from lockserver.mqtt.offers import AT_ONCE
 from lockserver.mqtt.topics import share
 from lockserver.protocol.errors import LocalError
 from lockserver.protocol.topics import enrol_down
@@ -86,6 +87,10 @@ class Makers:
         except ClaimRefusedError:
             return None
         return proof.public if proof.serial == serial else None
+
+
+WORKERS = AT_ONCE + 2
+"""Requests answered at once: whoever waits for a button leaves hands for what phones carried here."""
 
 
 class Doorkeeper:
@@ -167,7 +172,7 @@ async def _serve(
     answered = {"report": report, "offer": offer, "enrol_over_broker": enrol_over_broker}
     bridging = asyncio.create_task(bridge.run(ready), name="bridge")
     asking = asyncio.create_task(
-        serve_requests("bridge", answered, stop, pool=pool, changes=changes),
+        serve_requests("bridge", answered, stop, pool=pool, changes=changes, workers=WORKERS),
         name="requests",
     )
     stopping = asyncio.create_task(stop.wait())
