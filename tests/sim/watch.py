@@ -33,6 +33,8 @@ class LockWatch:
         self.lock = lock
         self.numbers: dict[str, int] = {}
         self.floor = 0
+        self.spent = 0
+        """The highest counter for which the bolt has moved."""
         self.epoch = 0
         self.lost = False
         """Its chip lost the time and nothing has set it since."""
@@ -236,6 +238,9 @@ class Book:
         world.oracle.openings.append(opening)
         key = opening.key
         world.say(f"{lock.name} OPENS for {'?' if key is None else key.person} ({opening.how})")
+        held = None if lock.lock is None else lock.lock.held
+        if opening.how == "remote" and held is not None:
+            watch.spent = max(watch.spent, held.counter)
         self._judge("opening", opening)
         if key is not None and key.resident and key.claims.epoch is not None:
             world.oracle.turned[lock.name] = watch.epoch = max(watch.epoch, key.claims.epoch)
