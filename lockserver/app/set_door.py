@@ -24,6 +24,9 @@ from lockserver.protocol.wish import OF, WishOperation, digest_of
 OPERATION: Final = WishOperation.EDIT_GRANT
 """With a door as its target: what everybody may at a door, as a grant is what one person may."""
 
+LEAST_AUTO_LOCK: Final = 5
+"""Seconds in which somebody with bags opens a leaf: with less, a landlord would shut his tenant out (L-45)."""
+
 
 @dataclass(frozen=True, slots=True)
 class DoorSettings:
@@ -88,4 +91,6 @@ def _read(body: dict[str, Any]) -> DoorSettings:
         raise InvalidInputError(field="hold_open")
     if seconds is not None and (type(seconds) is not int or not 0 <= seconds <= MAX_AUTO_LOCK):
         raise InvalidInputError(field="auto_lock", most=MAX_AUTO_LOCK)
+    if seconds is not None and 0 < seconds < LEAST_AUTO_LOCK:
+        raise InvalidInputError(field="auto_lock", least=LEAST_AUTO_LOCK)
     return DoorSettings(None if said is None else read_schedule(said), seconds)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lockserver.app import issue_access_documents
+from lockserver.app import issue_access_documents, set_door
 from lockserver.app.set_door import DoorSettings
 from lockserver.protocol.curve import keys_by_id
 from lockserver.protocol.documents import AccessState, read_access_state
@@ -72,3 +72,22 @@ async def test_L19_mutant_an_issuer_that_believes_the_row_is_caught(
 
     monkeypatch.setattr(issue_access_documents, "founded_settings", believes)
     assert await held_open_by_a_row(house)
+
+
+@pytest.mark.parametrize("seconds", [1, 4])
+async def test_L45_a_landlord_sets_no_auto_lock_that_leaves_no_time_to_open(
+    house: KeypadHouse, seconds: int
+) -> None:
+    owner, room = house.party.landlord, house.room
+    answer = await settle(house, owner, room, auto_lock=seconds)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["code"] == "invalid_input"
+    assert (await settle(house, owner, room, auto_lock=set_door.LEAST_AUTO_LOCK)).status_code == 200
+
+
+async def test_L45_mutant_an_auto_lock_of_a_second_is_caught(
+    house: KeypadHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_door, "LEAST_AUTO_LOCK", 1)
+    with pytest.raises(AssertionError):
+        await test_L45_a_landlord_sets_no_auto_lock_that_leaves_no_time_to_open(house, 1)
