@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tests.sim.search import live
+from tests.sim.mutants import caught, without
+from tests.sim.search import live, shrink
 
 pytestmark = pytest.mark.timeout(600)  # virtual time, real arithmetic: slow on a busy machine
 
@@ -40,3 +41,17 @@ def test_another_process_with_another_hash_seed_lives_through_the_same() -> None
 
 def test_seeds_differ() -> None:
     assert len(set(digests())) == len(SEEDS)
+
+
+def test_a_failing_world_shrinks_to_what_broke_it() -> None:
+    name = "a_key_opens_every_door"
+    seed = caught(name, 20)
+    assert seed is not None
+    with without(name) as mutant:
+        failed = live(seed, mutant.profile)
+        plan = shrink(failed, tries=40)
+        assert 0 < len(plan) < len(failed.world.plan)
+        small = live(seed, mutant.profile, plan)
+        assert small.law == failed.law == mutant.law
+        assert len(small.world.history) <= len(failed.world.history)
+    assert live(seed, mutant.profile, plan).fault is None, "with the check in place nothing breaks"
