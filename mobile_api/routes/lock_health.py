@@ -70,10 +70,17 @@ def _lines(debts: Iterable[Debt]) -> Iterable[DebtLineOut]:
     summary="Ask what the lock really holds",
 )
 async def inventory(lock_id: UUID, caller: Caller, services: Server, once: Idempotent) -> Response:
-    """For its landlord and who lives there. A lock without a connection is asked when it is back, daily."""
+    """For its landlord and who lives there. A lock without a connection is asked when it is back, daily.
+
+    A question wakes the lock and costs its battery: a few in ten minutes, whoever asks.
+    """
 
     async def act(work: UnitOfWork) -> Done:
-        await find_standing(work, caller.holder_id, lock_id, services.clock.now())
+        now = services.clock.now()
+        standing = await find_standing(work, caller.holder_id, lock_id, now)
+        if not standing.owns:
+            standing.grant("tenant", "staff", "owner")
+        services.code_limits.try_once(f"inventory:{lock_id}", now)
         await request_inventory(work, lock_id)
         return Done(202, AskedOut(asked=True))
 
