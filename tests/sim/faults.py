@@ -44,6 +44,9 @@ def cut_flash(world: World, item: Item) -> None:
     write, share = dice.below(7), dice.one((0.0, dice.share(), dice.share(), 1.0))
     world.say(f"{lock.name}: the power will go at write {write}, {share:.2f} of it")
     lock.cut_write(write, share)
+    if dice.of("boot").happens(0.2):  # the plug is pulled now, and the cut comes while it boots
+        lock.cut_write(write % 3, share)
+        lock.power_off()
 
 
 def cut_motor(world: World, item: Item) -> None:

@@ -69,9 +69,10 @@ def the_journal_is_whole_or_names_its_gap(world: World) -> None:
         missing = [number for number in range(1, watch.delivered_head + 1) if number not in kept]
         if missing and f"lock:{lock.id}" not in gaps:
             raise broken("L-21", f"{lock.name}: {missing[:5]} are missing and no gap is named")
-        lost = [number for number in missing if number not in watch.evicted]
+        # what a small ring wrote and pushed out within one step nobody ever saw: its gap is named above
+        lost = [number for number in missing if number in watch.written and number not in watch.evicted]
         if lost:
             raise broken("L-17", f"{lock.name}: journal entries {lost[:5]} are lost")
-        owed = set(range(watch.delivered_head + 1, watch.head + 1)) - watch.evicted
+        owed = {number for number in watch.written if number > watch.delivered_head} - watch.evicted
         if not owed <= {entry.number for entry in lock.entries()}:
             raise broken("L-21", f"{lock.name}: entries after {watch.delivered_head} are nowhere")
