@@ -65,6 +65,7 @@ STATUS: Mapping[str, int] = {
     # houses, tenancies, grants
     "window_invalid": 422,
     "room_taken": 409,
+    "lease_order": 409,
     "room_full": 422,
     "not_a_room": 422,
     "guardian_missing": 422,

@@ -13,7 +13,7 @@ from lockserver.app.spend_owners_wish import Wished, spend_owners_wish
 from lockserver.domain import statutes
 from lockserver.domain.canonical import b64url
 from lockserver.domain.duties import Duty
-from lockserver.domain.errors import ConflictError, RoomTakenError, WindowInvalidError
+from lockserver.domain.errors import ConflictError, LeaseOrderError, RoomTakenError, WindowInvalidError
 from lockserver.domain.grant import Capability, Grant
 from lockserver.domain.grant_errors import LandlordOccupantError
 from lockserver.domain.house import Door, House
@@ -83,7 +83,7 @@ async def sign_tenancy(
     """Write tenancy, occupants, one arrival duty each, grants, the room's next epoch, invites.
 
     Raises NotFoundError, NotARoomError, WindowInvalidError, RoomFullError, GuardianMissingError,
-    RoomTakenError, LandlordOccupantError, PhoneUnknownError, Wish…Error.
+    RoomTakenError, LeaseOrderError, LandlordOccupantError, PhoneUnknownError, Wish…Error.
     """
     house, door = await own_door(work, landlord_id, lease.door_id)
     upper = lease.window.upper
@@ -113,6 +113,7 @@ async def sign_tenancy(
         await work.tenancies.add(tenancy)
     except ConflictError:
         raise RoomTakenError from None
+    await _last_in_time(work, house.id, tenancy)
     await work.doors.save(replace(door, epoch=tenancy.epoch))
     duties = [await _move_in(work, random, now, house, door, tenancy, one) for one in occupants]
     await work.audit.write(
@@ -124,6 +125,13 @@ async def sign_tenancy(
         occupants=len(occupants),
     )
     return Signed(tenancy, duties, invites)
+
+
+async def _last_in_time(work: UnitOfWork, house_id: UUID, new: Tenancy) -> None:
+    """Refuse a lease for a gap before a signed one: its higher epoch would kill that one's keys (L-45)."""
+    for other in await work.tenancies.of_house(house_id):
+        if other.door_id == new.door_id and other.state == "signed" and other.lower > new.lower:
+            raise LeaseOrderError(begins=other.lower.isoformat())
 
 
 async def _occupants(

@@ -144,6 +144,15 @@ class RoomTakenError(DomainError):
     code = "room_taken"
 
 
+class LeaseOrderError(DomainError):
+    """A lease of this room that begins later is signed already: end that one first, or begin after it.
+
+    Turnover epochs rise with each lease, so leases are signed in the order in which they begin.
+    """
+
+    code = "lease_order"
+
+
 class RoomFullError(DomainError):
     """More occupants than the room may hold."""
 

@@ -82,6 +82,21 @@ class TestSigning:
         assert (answer.status_code, answer.json()["code"]) == (409, "integrity_refused")
         assert count(door, "tenancies") == 0
 
+    async def test_L45_a_lease_for_a_gap_does_not_outrank_the_later_one_that_is_signed(
+        self, door: Door
+    ) -> None:
+        """Epochs rise with each signature: the gap's tenant would kill the later one's keys with his first use."""
+        assert await gap_is_refused(door) == (409, "lease_order")
+
+    async def test_L45_mutant_leases_signed_in_any_order_are_caught(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def lets(*_: object) -> None:
+            """Looks at no other lease."""
+
+        monkeypatch.setattr(sign_tenancy, "_last_in_time", lets)
+        assert await gap_is_refused(door) != (409, "lease_order")
+
     async def test_a_room_has_one_living_tenancy_and_windows_that_touch_do_not_meet(self, door: Door) -> None:
         landlord = await door.person()
         room = (await landlord.house())["rooms"][0]
@@ -295,3 +310,17 @@ class TestEnding:
         await landlord.log_in()
         states = [(await landlord.ok("GET", f"/tenancies/{one}"))["state"] for one in ids]
         assert states == ["ended", "signed"]
+
+
+async def gap_is_refused(door: Door) -> tuple[int, str]:
+    """What a landlord is answered who signs a lease for the days before one that he has signed."""
+    landlord = await door.person()
+    room = (await landlord.house())["rooms"][0]
+    now = door.clock.now()
+    later = landlord.lease(
+        room, "13900000001", lower=now + timedelta(days=20), upper=now + timedelta(days=30)
+    )
+    gap = landlord.lease(room, "13900000002", lower=now, upper=now + timedelta(days=10))
+    await landlord.ok("POST", "/tenancies", later)
+    answer = await landlord.send("POST", "/tenancies", gap)
+    return answer.status_code, answer.json().get("code", "")
