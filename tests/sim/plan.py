@@ -51,6 +51,14 @@ PROFILES: Final[dict[str, dict[str, int]]] = {
     "crashes": {"crash": 26, "remote": 24, "sync": 14, "broker_restart": 6},
 }  # fmt: skip
 
+#: Profiles that are lived through by name only: what is drawn from a seed alone stays as it was.
+NAMED: Final[dict[str, dict[str, int]]] = {
+    "impostors": {"impostor": 60, "visit": 24, "sync": 12},
+    "benders": {"bend": 40, "bend_command": 40, "remote": 16, "sync": 12},
+    "spilled": {"spill": 30, "visit": 20, "remote": 16, "sync": 12},
+    "neighbours": {"neighbour": 40, "remote": 40, "visit": 14},
+}  # fmt: skip
+
 #: Gaps between two acts, and how often each: bursts, pauses, nights, weeks.
 _GAPS: Final[dict[str, int]] = {"burst": 50, "minute": 22, "hour": 6, "night": 3, "days": 1}
 _LENGTH: Final[dict[str, tuple[int, int]]] = {
@@ -83,7 +91,7 @@ def make_plan(seed: int, profile: str | None) -> tuple[str, list[Item]]:
     dice = Chance("plan", seed)
     name = profile or dice.one(sorted(PROFILES))
     dice = dice.of(name)
-    weights = USUAL | PROFILES[name]
+    weights = USUAL | (PROFILES | NAMED)[name]
     at, items = CALM_MS, []
     for number in range(dice.between(*ACTS_A_WORLD)):
         at += dice.between(*_LENGTH[dice.weighted(_GAPS)])

@@ -32,6 +32,8 @@ class Visit:
     """One attempt at one door. `outcome`: granted, denied…, refused (7F), gone, fake."""
 
     patience = PATIENCE_MS
+    link: type[Connection] = Connection
+    """What is between phone and lock."""
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class Visit:
         self._heard_at = 0
         self._step: Callable[[bytes], None] = self._m2
         world.at_doors.append(self)
-        self.connection = Connection(world, lock, self, world.visits)
+        self.connection = self.link(world, lock, self, world.visits)
 
     def start(self) -> Visit:
         """Send M1."""

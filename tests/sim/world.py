@@ -28,6 +28,7 @@ from tests.sim.api import Api
 from tests.sim.broker import Broker
 from tests.sim.chance import Chance
 from tests.sim.heal import heal
+from tests.sim.impostors import IMPOSTURES, Harm
 from tests.sim.laws.book import BrokenLawError
 from tests.sim.memory.store import MemoryStore
 from tests.sim.memory.unit_of_work import MemoryTransactions
@@ -111,6 +112,7 @@ class World:
         self.wishes: list[tuple[Person, LockActor, bytes]] = []
         self._wished_end: dict[UUID, set[str]] = {}
         self._sweeping: Entry | None = None
+        self.harm = Harm()
         self.air: list[Visit] = []
         """Visits that somebody overheard."""
         self.at_doors: list[Visit] = []
@@ -199,7 +201,7 @@ class World:
 
     def _act(self, item: Item) -> None:
         self.stir()
-        ACTS[item.kind](self, item)
+        (ACTS | IMPOSTURES)[item.kind](self, item)
 
     def stir(self, ms: int = BUSY_MS) -> None:
         """Something goes on: from now on every timer is kept to for a while."""

@@ -1,6 +1,17 @@
 """The laws that hold in every world, after every step, whatever fails."""
 
-from tests.sim.laws import clocks, commands, doors, journals, numbers, tenants
+from tests.sim.laws import clocks, commands, doors, impostors, journals, numbers, tenants
 from tests.sim.laws.book import LAWS, BrokenLawError, Law
 
-__all__ = ["LAWS", "BrokenLawError", "Law", "clocks", "commands", "doors", "journals", "numbers", "tenants"]
+__all__ = [
+    "LAWS",
+    "BrokenLawError",
+    "Law",
+    "clocks",
+    "commands",
+    "doors",
+    "impostors",
+    "journals",
+    "numbers",
+    "tenants",
+]

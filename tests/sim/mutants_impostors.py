@@ -1,0 +1,46 @@
+"""Checks taken out against those who pretend, bend, have read a lock out, or speak as another: see `mutants.py`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
+
+from lockserver.protocol import handshake
+from lockserver.protocol.handshake import LockInfo, PhoneHandshake
+from tests.sim.mutants import _put, mutant
+
+
+@mutant("L-03", "impostors")
+def the_phone_believes_any_lock(stack: ExitStack) -> None:
+    """The phone does not verify the lock's signature under M2."""
+    read = PhoneHandshake._read_m2
+
+    def credulous(self: PhoneHandshake, message: bytes) -> LockInfo:
+        with patch.object(handshake, "verify", lambda *_given: True):
+            return read(self, message)
+
+    _put(stack, PhoneHandshake, "_read_m2", credulous)
+
+
+@mutant("L-03", "impostors")
+def the_lock_signs_no_transcript(stack: ExitStack) -> None:
+    """The lock's signature is over what it says of itself, and not over this exchange."""
+    read, greet = PhoneHandshake._read_m2, handshake.LockHandshake.greet
+
+    def unbound(whole: Any) -> Any:
+        def without(self: Any, message: bytes) -> Any:
+            with patch.object(handshake, "_LOCK_SIGNS", _Alone(handshake._LOCK_SIGNS)):
+                return whole(self, message)
+
+        return without
+
+    _put(stack, PhoneHandshake, "_read_m2", unbound(read))
+    _put(stack, handshake.LockHandshake, "greet", unbound(greet))
+
+
+class _Alone(bytes):
+    """A label to which no transcript is added."""
+
+    def __add__(self, _transcript: bytes) -> bytes:  # type: ignore[override]
+        return bytes(self)

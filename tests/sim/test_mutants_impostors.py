@@ -1,0 +1,47 @@
+"""Who pretends, bends, reads out or speaks as another: some worlds of each, and the checks against them taken out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.sim import mutants_impostors
+from tests.sim.mutants import MUTANTS, caught
+from tests.sim.search import live
+
+pytestmark = pytest.mark.timeout(600)  # virtual time, real arithmetic: slow on a busy machine
+
+#: Worlds that a law, and a mutant, are given.
+LIVED = 6
+WORLDS = 20
+
+
+def seen(name: str) -> bool:
+    assert MUTANTS[name].apply.__module__ == mutants_impostors.__name__
+    return caught(name, WORLDS) is not None
+
+
+def lived(profile: str) -> Counter[str]:
+    """What struck in some worlds, none of which broke any law."""
+    struck: Counter[str] = Counter()
+    for seed in range(LIVED):
+        outcome = live(seed, profile)
+        assert outcome.fault is None, f"`make sim SEED={seed} PROFILE={profile}`: {outcome.fault!r}"
+        struck += outcome.world.weather.struck
+    return struck
+
+
+def test_L03_world_nobody_is_named_to_what_is_no_lock() -> None:
+    struck = lived("impostors")
+    ways = ("own key", "neighbour", "in the middle", "recorded", "altered")
+    assert all(struck[f"lock.{way}"] for way in ways)
+    assert struck["lock.relay"], "who passes on everything is let be: the phone does speak"
+
+
+def test_L03_mutant_world_the_phone_believes_any_lock() -> None:
+    assert seen("the_phone_believes_any_lock")
+
+
+def test_L03_mutant_world_the_lock_signs_no_transcript() -> None:
+    assert seen("the_lock_signs_no_transcript")
