@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 
 from tests.sim.laws.book import BrokenLawError
-from tests.sim.plan import PROFILES
+from tests.sim.plan import NAMED, PROFILES
 from tests.sim.search import KINDS, Outcome, Tally, live, search, shrink
 
 #: Worlds after which a kind of fault that never struck is a fault of the search.
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tests.sim", description="The deterministic world.")
     parser.add_argument("--seed", type=int, help="replay this world")
     parser.add_argument(
-        "--profile", choices=sorted(PROFILES), help="which acts are likely (else by the seed)"
+        "--profile", choices=sorted(PROFILES | NAMED), help="which acts are likely (else by the seed)"
     )
     parser.add_argument("--minutes", type=float, help="search for so long")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed of a search")

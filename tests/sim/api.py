@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from lockserver.app import sign_tenancy as sign_tenancy_module
+from lockserver.app.change_grant import Changed, edit_grant, freeze_grant, revoke_grant, unfreeze_grant
 from lockserver.app.end_tenancy import Ending, end_tenancy_early
+from lockserver.app.give_grants import give_grants
 from lockserver.app.ports import Answer, Claim
 from lockserver.app.read_lock import Known, know_lock
 from lockserver.app.remove_phone import remove_phone
@@ -28,6 +30,7 @@ from tests.sim.roles import Asking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lockserver.domain.grant import Grant
     from tests.sim.people import Person
     from tests.sim.world import World
 
@@ -126,6 +129,36 @@ class Api:
         """`DELETE /v1/phones/{id}`."""
         async with self.transactions.begin() as work:
             await remove_phone(work, self.world.agenda.now(), person.holder_id, phone_id, wish)
+
+    async def name_guest(self, person: Person, wished: tuple[bytes, bytes, bytes]) -> Sequence[Grant]:
+        """`POST /v1/grants`."""
+        async with self.transactions.begin() as work:
+            return await give_grants(
+                work, self.random, self.world.agenda.now(), person.holder_id, Wished(*wished)
+            )
+
+    async def edit_guest(self, person: Person, grant_id: UUID, wished: tuple[bytes, bytes, bytes]) -> Changed:
+        """`PATCH /v1/grants/{id}`."""
+        async with self.transactions.begin() as work:
+            changed = await edit_grant(
+                work, self.random, self.world.agenda.now(), person.holder_id, grant_id, Wished(*wished)
+            )
+        await self._refresh(changed.lock_ids)
+        return changed
+
+    async def change_guest(
+        self, person: Person, operation: WishOperation, grant_id: UUID, wish: bytes
+    ) -> Changed:
+        """`POST /v1/grants/{id}/freeze` and its brothers."""
+        use = {
+            WishOperation.FREEZE: freeze_grant,
+            WishOperation.UNFREEZE: unfreeze_grant,
+            WishOperation.REVOKE: revoke_grant,
+        }[operation]
+        async with self.transactions.begin() as work:
+            changed = await use(work, self.random, self.world.agenda.now(), person.holder_id, grant_id, wish)
+        await self._refresh(changed.lock_ids)
+        return changed
 
     async def know(self, person: Person, lock_id: UUID) -> Known:
         """`GET /v1/locks/{id}`."""

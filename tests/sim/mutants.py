@@ -34,6 +34,7 @@ from lockserver.app import (
 from lockserver.app.issue_credential import Withheld
 from lockserver.app.ports.steps import Conclusion
 from lockserver.app.spend_wish import Taken
+from lockserver.domain.grant import KEEP, Edit, Grant
 from lockserver.protocol import access, handshake
 from lockserver.protocol.cose import peek
 from lockserver.protocol.curve import private_key
@@ -421,3 +422,32 @@ def every_lock_is_called_locked(stack: ExitStack) -> None:
         return known(lock, replace(status, bolt="locked"), **named)
 
     _put(stack, read_lock, "Known", hopeful)
+
+
+# ---- what guests were given
+
+
+@mutant("L-46", "guests")
+def nobody_asks_for_the_word(stack: ExitStack) -> None:
+    """An edit may widen without saying so."""
+    edited = Grant.edited
+    _put(stack, Grant, "edited", lambda self, edit: edited(self, replace(edit, widen=True)))
+
+
+@mutant("L-46", "guests")
+def what_is_omitted_is_erased(stack: ExitStack) -> None:
+    """An edit that does not mention the hours takes them away, and nobody compares."""
+
+    def erasing(self: Grant, edit: Edit) -> Grant:
+        reach = edit.of(self.reach)
+        return self.reaching(replace(reach, schedule=None if edit.schedule is KEEP else reach.schedule))
+
+    _put(stack, Grant, "edited", erasing)
+
+
+@mutant("L-46", "guests")
+def a_frozen_guest_thaws_with_any_edit(stack: ExitStack) -> None:
+    """Editing what was given sets it free."""
+    edited = Grant.edited
+    thawed: dict[str, Any] = {"state": "active", "frozen_at": None, "frozen_by": None}
+    _put(stack, Grant, "edited", lambda self, edit: replace(edited(self, edit), **thawed))

@@ -31,6 +31,8 @@ class Right:
     ended: float | None = None
     phone: str | None = None
     """Only with this phone; None: with any of his."""
+    doubtful: bool = False
+    """It may be so, and nobody must be let in for it: a wish whose answer nobody has."""
 
     def holds(self, early: float, late: float) -> bool:
         """Whether it held, by its window, at some instant of a span."""
@@ -38,7 +40,7 @@ class Right:
 
     def lives(self, at: float) -> bool:
         """Whether it gives a way in at an instant."""
-        return self.holds(at, at) and (self.ended is None or at < self.ended)
+        return not self.doubtful and self.holds(at, at) and (self.ended is None or at < self.ended)
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,8 @@ class Book:
         self.asked: Counter[str] = Counter()
         self._laws = {moment: at(moment) for moment in MOMENTS}
         self.quiet = True
+        self.edited = 0
+        """Edits of what guests were given of which somebody was told that they hold."""
 
     def of(self, lock: LockActor) -> LockWatch:
         """What is remembered of a lock."""

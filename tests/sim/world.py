@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from datetime import datetime
 
+    from tests.sim.guests import Given
     from tests.sim.locks import LockActor
     from tests.sim.people import Person, PhoneActor
     from tests.sim.visits import Visit
@@ -120,6 +121,8 @@ class World:
         """When a phone last fetched what it then carried to a lock."""
         self.shut_out: list[tuple[str, str]] = []
         self.let_in: list[tuple[str, str]] = []
+        self.given: list[Given] = []
+        self.widened: list[str] = []
         self._build()
 
     def _build(self) -> None:

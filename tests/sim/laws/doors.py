@@ -157,6 +157,8 @@ def rightful(world: World, visit: Visit) -> bool:
     )
     if not inside or not right or visit.phone.lost:
         return False
+    if key.claims.schedule is not None or key.cti in world.oracle.lists.get(lock.name, ()):
+        return False  # a guest's hours, and his key from before an edit
     if not key.resident:
         return not world.oracle.residents(lock.name, now) and not watch.occupied_by_its_own_word()
     return key.claims.epoch is None or key.claims.epoch >= watch.epoch
