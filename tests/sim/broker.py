@@ -89,11 +89,13 @@ class Broker:
             )
         elif act == "hold":
             self.world.agenda.after(measure, "held back", lambda: lock.received(payload, why="held back"))
+        elif act == "bend":
+            self.world.harm.bend(self.world, lock, payload, measure)
         elif act == "double":
             self.world.agenda.after(
                 measure, "a second time", lambda: lock.received(payload, why="a second time")
             )
-        return act in {"retain", "hold"}
+        return act in {"retain", "hold", "bend"}
 
     def _carry(self, way: str, lock_id: UUID, deliver: Callable[[], None], lock: LockActor) -> None:
         world = self.world

@@ -15,10 +15,13 @@ from lockserver.protocol.errors import RemoteError
 from lockserver.protocol.handshake import M1, M2, M3, LockHandshake, LockInfo, PhoneHandshake
 from mobile_api.phone.errors import NoKeyError
 from tests.sim.acts import dice_of
+from tests.sim.benders import BENDS, deliver_bent
 from tests.sim.radio import Connection
 from tests.sim.visits import Visit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.sim.locks import LockActor
     from tests.sim.people import PhoneActor
     from tests.sim.plan import Item
@@ -34,6 +37,8 @@ class Harm:
 
     lured: int = 0
     """Phones that said M1 to something that was not the lock."""
+    bend: Callable[[World, LockActor, bytes, int], None] = deliver_bent
+    """What the broker does with a command that it is to bend."""
 
 
 class Between(Connection):
@@ -168,4 +173,4 @@ def impostor(world: World, item: Item) -> None:
     visit.start()
 
 
-IMPOSTURES: dict[str, Any] = {"impostor": impostor}
+IMPOSTURES: dict[str, Any] = {"impostor": impostor, **BENDS}

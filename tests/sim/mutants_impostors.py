@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from io import BytesIO
 from typing import Any
 from unittest.mock import patch
 
+import cbor2
+
 from lockserver.protocol import handshake
+from lockserver.protocol.fields import Fields
 from lockserver.protocol.handshake import LockInfo, PhoneHandshake
-from tests.sim.mutants import _put, mutant
+from tests.sim.mutants import _never, _put, mutant
 
 
 @mutant("L-03", "impostors")
@@ -44,3 +48,21 @@ class _Alone(bytes):
 
     def __add__(self, _transcript: bytes) -> bytes:  # type: ignore[override]
         return bytes(self)
+
+
+@mutant("L-07", "benders")
+def what_nobody_knows_is_passed_over(stack: ExitStack) -> None:
+    """A reader takes what it knows of a signed map and leaves the rest."""
+    _put(stack, Fields, "close", _never)
+
+
+@mutant("L-07", "benders")
+def what_follows_is_not_read(stack: ExitStack) -> None:
+    """The lock reads the first value of M3 and does not look whether that was all, or its one encoding."""
+    _put(stack, handshake, "decode", lambda data: cbor2.CBORDecoder(BytesIO(data)).decode())
+
+
+@mutant("L-07", "benders")
+def any_version_will_do(stack: ExitStack) -> None:
+    """The version of M1 is not looked at."""
+    _put(stack, handshake, "_head", lambda message, exact: message[2:67])

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.sim import mutants_impostors
+from tests.sim.benders import AT_A_DOOR, IN_A_COMMAND
 from tests.sim.mutants import MUTANTS, caught
 from tests.sim.search import live
 
@@ -29,6 +30,8 @@ def lived(profile: str) -> Counter[str]:
         outcome = live(seed, profile)
         assert outcome.fault is None, f"`make sim SEED={seed} PROFILE={profile}`: {outcome.fault!r}"
         struck += outcome.world.weather.struck
+        for kind in ("lured", "bent"):
+            struck[f"{kind} granted"] += sum(f": {kind} granted" in one for one in outcome.world.history)
     return struck
 
 
@@ -36,7 +39,7 @@ def test_L03_world_nobody_is_named_to_what_is_no_lock() -> None:
     struck = lived("impostors")
     ways = ("own key", "neighbour", "in the middle", "recorded", "altered")
     assert all(struck[f"lock.{way}"] for way in ways)
-    assert struck["lock.relay"], "who passes on everything is let be: the phone does speak"
+    assert struck["lured granted"], "who passes on everything is let be: the phone does speak"
 
 
 def test_L03_mutant_world_the_phone_believes_any_lock() -> None:
@@ -45,3 +48,22 @@ def test_L03_mutant_world_the_phone_believes_any_lock() -> None:
 
 def test_L03_mutant_world_the_lock_signs_no_transcript() -> None:
     assert seen("the_lock_signs_no_transcript")
+
+
+def test_L07_world_no_bolt_moves_for_what_is_bent() -> None:
+    struck = lived("benders")
+    assert sum(bool(struck[f"radio.{way}"]) for way in AT_A_DOOR) >= len(AT_A_DOOR) - 2
+    assert sum(bool(struck[f"broker.{way}"]) for way in IN_A_COMMAND) >= len(IN_A_COMMAND) // 2
+    assert struck["bent granted"], "the same hand, with nothing bent, opens"
+
+
+def test_L07_mutant_world_what_nobody_knows_is_passed_over() -> None:
+    assert seen("what_nobody_knows_is_passed_over")
+
+
+def test_L07_mutant_world_what_follows_is_not_read() -> None:
+    assert seen("what_follows_is_not_read")
+
+
+def test_L07_mutant_world_any_version_will_do() -> None:
+    assert seen("any_version_will_do")
