@@ -6,7 +6,7 @@ what the phone had said: that is the truth that L-03 asks for, and no key is nee
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lockserver.protocol.codec import decode, encode
@@ -16,6 +16,7 @@ from lockserver.protocol.handshake import M1, M2, M3, LockHandshake, LockInfo, P
 from mobile_api.phone.errors import NoKeyError
 from tests.sim.acts import dice_of
 from tests.sim.benders import BENDS, deliver_bent
+from tests.sim.neighbours import NEIGHBOURS
 from tests.sim.radio import Connection
 from tests.sim.visits import Visit
 
@@ -39,6 +40,12 @@ class Harm:
     """Phones that said M1 to something that was not the lock."""
     bend: Callable[[World, LockActor, bytes, int], None] = deliver_bent
     """What the broker does with a command that it is to bend."""
+    own_words: int = 0
+    """How often a lock might speak, and listen, for itself."""
+    accepted: list[str] = field(default_factory=list)
+    overheard: list[str] = field(default_factory=list)
+    robbed: list[str] = field(default_factory=list)
+    """What a lock got at the broker that is another's: a word in its name, its commands, its connection."""
 
 
 class Between(Connection):
@@ -173,4 +180,4 @@ def impostor(world: World, item: Item) -> None:
     visit.start()
 
 
-IMPOSTURES: dict[str, Any] = {"impostor": impostor, **BENDS}
+IMPOSTURES: dict[str, Any] = {"impostor": impostor, **BENDS, **NEIGHBOURS}

@@ -9,6 +9,8 @@ from unittest.mock import patch
 
 import cbor2
 
+from lockserver.mqtt import authorise
+from lockserver.mqtt.authorise import Granted
 from lockserver.protocol import handshake
 from lockserver.protocol.fields import Fields
 from lockserver.protocol.handshake import LockInfo, PhoneHandshake
@@ -66,3 +68,21 @@ def what_follows_is_not_read(stack: ExitStack) -> None:
 def any_version_will_do(stack: ExitStack) -> None:
     """The version of M1 is not looked at."""
     _put(stack, handshake, "_head", lambda message, exact: message[2:67])
+
+
+@mutant("L-18", "neighbours")
+def a_lock_may_speak_for_all(stack: ExitStack) -> None:
+    """Whoever is a lock may publish under every lock's name."""
+    _put(stack, Granted, "permissions", property(lambda _self: (["l.*.*.up.>"], [])))
+
+
+@mutant("L-18", "neighbours")
+def a_lock_may_hear_all(stack: ExitStack) -> None:
+    """Whoever is a lock may listen to its whole shard and every other."""
+    _put(stack, Granted, "permissions", property(lambda _self: ([], ["l.*.*.down.>"])))
+
+
+@mutant("L-18", "neighbours")
+def any_secret_will_do(stack: ExitStack) -> None:
+    """Which lock a secret belongs to is not asked."""
+    _put(stack, authorise, "secret_matches", lambda *_given: True)

@@ -30,6 +30,7 @@ def lived(profile: str) -> Counter[str]:
         outcome = live(seed, profile)
         assert outcome.fault is None, f"`make sim SEED={seed} PROFILE={profile}`: {outcome.fault!r}"
         struck += outcome.world.weather.struck
+        struck["own words"] += outcome.world.harm.own_words
         for kind in ("lured", "bent"):
             struck[f"{kind} granted"] += sum(f": {kind} granted" in one for one in outcome.world.history)
     return struck
@@ -67,3 +68,21 @@ def test_L07_mutant_world_what_follows_is_not_read() -> None:
 
 def test_L07_mutant_world_any_version_will_do() -> None:
     assert seen("any_version_will_do")
+
+
+def test_L18_world_at_the_broker_a_lock_is_itself() -> None:
+    struck = lived("neighbours")
+    assert struck["broker.neighbour"] >= LIVED
+    assert struck["own words"] == 2 * struck["broker.neighbour"], "each speaks and listens for itself"
+
+
+def test_L18_mutant_world_a_lock_may_speak_for_all() -> None:
+    assert seen("a_lock_may_speak_for_all")
+
+
+def test_L18_mutant_world_a_lock_may_hear_all() -> None:
+    assert seen("a_lock_may_hear_all")
+
+
+def test_L18_mutant_world_any_secret_will_do() -> None:
+    assert seen("any_secret_will_do")

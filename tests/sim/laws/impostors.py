@@ -37,3 +37,11 @@ def what_is_bent_is_refused_closed(_world: World, visit: Visit) -> None:
         raise broken(
             "L-07", f"{visit.lock.name} answered `{visit.outcome}` to {visit.phone.name}: {visit.way}"
         )
+
+
+@law("L-18", "commit")
+def at_the_broker_a_lock_is_itself(world: World) -> None:
+    """No lock speaks as another at the broker, hears another's commands, or takes another's connection."""
+    harm = world.harm
+    for got in (*harm.accepted, *harm.overheard, *harm.robbed):
+        raise broken("L-18", got)
