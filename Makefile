@@ -41,7 +41,7 @@ test: $(TEST_STAMP)
 	@bash .ci/system-packages
 	@bash .ci/checks $(BIN)
 	@mkdir -p reports
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --junit-xml=reports/junit.xml $(T)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --junit-xml=reports/junit.xml $(T)
 
 lint: $(TEST_STAMP)
 	@bash .ci/checks $(BIN)

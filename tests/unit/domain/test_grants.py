@@ -105,6 +105,10 @@ def edited(reach: Reach, body: dict[str, Any]) -> Reach | None:
 @settings(max_examples=60, phases=(Phase.generate,))
 @given(reaches, bodies())
 def test_L46_no_partial_update_widens_unless_it_says_so(before: Reach, body: dict[str, Any]) -> None:
+    widens_only_in_words(before, body)
+
+
+def widens_only_in_words(before: Reach, body: dict[str, Any]) -> None:
     after = edited(before, body)
     if after is None:
         return
@@ -141,8 +145,12 @@ def test_L46_mutant_an_edit_that_widens_by_the_way_is_caught(
         monkeypatch.setattr(grants, "lies_in", lambda *_: True)
     else:
         monkeypatch.setattr(Window, "lies_in", lambda *_: True)
-    with pytest.raises((AssertionError, ExceptionGroup)):  # hypothesis tells of several at once
-        test_L46_no_partial_update_widens_unless_it_says_so()
+    # the same examples at every run, and as many as it takes: a mutant is caught, not caught at times
+    patient = settings(
+        max_examples=3000, phases=(Phase.generate,), derandomize=True, report_multiple_bugs=False
+    )
+    with pytest.raises(AssertionError):
+        patient(given(reaches, bodies())(widens_only_in_words))()
 
 
 @settings(max_examples=40, phases=(Phase.generate,))
