@@ -18,6 +18,7 @@ from tests.sim.agenda import T0
 from tests.sim.api import Wanted
 from tests.sim.attacks import ATTACKS
 from tests.sim.faults import FAULTS
+from tests.sim.firmware import FIRMWARE
 from tests.sim.guests import GUESTS
 from tests.sim.oracle import Intent
 from tests.sim.plan import DAY, HOUR, MINUTE
@@ -320,4 +321,5 @@ ACTS: dict[str, Any] = {
     **FAULTS,
     **ATTACKS,
     **GUESTS,
+    **FIRMWARE,
 }

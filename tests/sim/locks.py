@@ -17,6 +17,7 @@ from firmware_sim.core.events import (
     Publish,
     RadioClose,
     RadioSend,
+    Reboot,
     SenseBolt,
     Tick,
 )
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Milliseconds that the motor needs.
 MOTOR_MS = 250
+#: Milliseconds that a lock needs to start anew.
+BOOT_MS = 400
 #: Milliseconds until somebody has power again.
 DARK_MS = (500, 20_000)
 #: How often a lock is looked at while nothing is going on, milliseconds.
@@ -92,6 +95,7 @@ class LockActor:
                 self.dice.bytes,
                 self.clocks.now(),
                 Settings(auto_lock=self.world.auto_lock),
+                self.medium,
             )
         except PowerCutError:
             self._count_cut("power.boot")
@@ -151,9 +155,20 @@ class LockActor:
                 self.world.book.of(self).spoke()
                 if self.connected:
                     self.world.broker.published(self, data)
+            case Reboot():
+                self._reboot()
             case _:
                 pass
         return []
+
+    def _reboot(self) -> None:
+        """It starts anew by its own will, as a new image wants it."""
+        self.world.say(f"{self.name} reboots")
+        self.world.book.of(self).look()  # what it wrote and told in its last step
+        self.lock = None  # it has hung up on everybody (`RadioClose`) before
+        self.dark += 1
+        self.connected = False
+        self.world.agenda.after(BOOT_MS, f"{self.name}: boots", self.power_on)
 
     def _move(self, to: BoltState) -> Sequence[Event]:
         cut = self._cut_now()

@@ -12,9 +12,11 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+from firmware_sim.core import firmware as running
 from firmware_sim.core import ring, sessions
 from firmware_sim.core.acts import Acts
 from firmware_sim.core.backoff import BackOff
+from firmware_sim.core.firmware import Firmware
 from firmware_sim.core.held import Held
 from firmware_sim.core.nonces import TimeNonces
 from firmware_sim.core.results import Results
@@ -39,6 +41,7 @@ from lockserver.protocol import access, handshake
 from lockserver.protocol.cose import peek
 from lockserver.protocol.curve import private_key
 from lockserver.protocol.errors import Denial
+from lockserver.protocol.firmware import peek_firmware
 from lockserver.protocol.handshake import LockInfo
 from lockserver.protocol.journal import Chain, head_after
 from lockserver.protocol.wish import Wish, WishOperation
@@ -451,3 +454,42 @@ def a_frozen_guest_thaws_with_any_edit(stack: ExitStack) -> None:
     edited = Grant.edited
     thawed: dict[str, Any] = {"state": "active", "frozen_at": None, "frozen_by": None}
     _put(stack, Grant, "edited", lambda self, edit: replace(edited(self, edit), **thawed))
+
+
+# ---- what runs in a lock
+
+
+@mutant("L-14", "firmware")
+def an_older_image_will_do(stack: ExitStack) -> None:
+    """The lock does not compare an image's counter with its own."""
+    take = Firmware._take
+
+    def forgetful(self: Firmware, body: Any) -> None:
+        runs = self.running
+        self.running = replace(runs, counter=-1)
+        try:
+            take(self, body)
+        finally:
+            self.running = runs
+
+    _put(stack, Firmware, "_take", forgetful)
+
+
+@mutant("L-14", "firmware")
+def nobody_asks_who_made_it(stack: ExitStack) -> None:
+    """The manufacturer's signature is not verified."""
+    _put(stack, running, "read_firmware", lambda raw, _public: peek_firmware(raw))
+
+
+@mutant("L-14", "firmware")
+def any_bytes_will_do(stack: ExitStack) -> None:
+    """The hash of what arrived is not compared with the manifest."""
+    _put(stack, running, "_check", _never)
+
+
+@mutant("L-14", "firmware")
+def it_runs_before_it_is_whole(stack: ExitStack) -> None:
+    """The lock switches as soon as something has arrived."""
+    ready = property(lambda self: self._coming is not None and self._coming.offset > 0)
+    _put(stack, Firmware, "ready", ready)
+    _put(stack, running, "_check", _never)

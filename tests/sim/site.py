@@ -14,6 +14,7 @@ from lockserver.protocol.documents import KeySet, sign_key_set
 from lockserver.protocol.limits import CLAIM_CODE
 from tests.sim.agenda import T0
 from tests.sim.chance import Chance
+from tests.sim.firmware import maker
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,7 +77,11 @@ def burnt(number: int) -> FactoryIdentity:
     random = Chance("factory", number).bytes
     signer = EcdsaSigner(private_key(random))
     return FactoryIdentity(
-        f"LSIM-2027-{number:010d}", signer, CERTIFICATE + b" %d" % number, random(CLAIM_CODE)
+        f"LSIM-2027-{number:010d}",
+        signer,
+        CERTIFICATE + b" %d" % number,
+        random(CLAIM_CODE),
+        firmware_public=maker().public,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -53,3 +54,21 @@ def test_L46_mutant_world_what_is_omitted_is_erased() -> None:
 
 def test_L46_mutant_world_a_frozen_guest_thaws_with_any_edit() -> None:
     assert caught("a_frozen_guest_thaws_with_any_edit", SEARCHED) is not None
+
+
+def test_L14_world_only_what_was_signed_runs() -> None:
+    hold("firmware", "L-14")
+    worlds = [one.world for one in lived("firmware")]
+    struck = sum((one.weather.struck for one in worlds), Counter())
+    for kind in ("newer", "older", "unsigned", "cut short", "spoilt"):
+        assert struck[f"firmware.{kind}"], f"nobody offered an image that is {kind}"
+    updated = [at for one in worlds for at in one.locks if one.book.of(at).firmware > 1]
+    assert len(updated) >= WORLDS // 4, "hardly any lock took an image"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["an_older_image_will_do", "nobody_asks_who_made_it", "any_bytes_will_do", "it_runs_before_it_is_whole"],
+)
+def test_L14_mutant_world_firmware(name: str) -> None:
+    assert caught(name, SEARCHED) is not None

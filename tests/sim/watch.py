@@ -34,6 +34,9 @@ class LockWatch:
         self.numbers: dict[str, int] = {}
         self.floor = 0
         self.spent = 0
+        self.firmware = 0
+        """The highest counter of an image that ever ran."""
+        self.version = ""
         """The highest counter for which the bolt has moved."""
         self.epoch = 0
         self.lost = False

@@ -123,6 +123,8 @@ class World:
         self.let_in: list[tuple[str, str]] = []
         self.given: list[Given] = []
         self.widened: list[str] = []
+        self.made: dict[tuple[int, str], bytes] = {}
+        """Images that the manufacturer signed: counter and version → image."""
         self._build()
 
     def _build(self) -> None:

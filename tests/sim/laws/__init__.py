@@ -1,6 +1,6 @@
 """The laws that hold in every world, after every step, whatever fails."""
 
-from tests.sim.laws import clocks, commands, doors, guests, impostors, journals, numbers, tenants
+from tests.sim.laws import clocks, commands, doors, firmware, guests, impostors, journals, numbers, tenants
 from tests.sim.laws.book import LAWS, BrokenLawError, Law
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "clocks",
     "commands",
     "doors",
+    "firmware",
     "guests",
     "impostors",
     "journals",
