@@ -18,10 +18,12 @@ from tests.sim.acts import dice_of
 from tests.sim.benders import BENDS, deliver_bent
 from tests.sim.neighbours import NEIGHBOURS
 from tests.sim.radio import Connection
+from tests.sim.spilled import SPILLS
 from tests.sim.visits import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from tests.sim.locks import LockActor
     from tests.sim.people import PhoneActor
@@ -46,6 +48,12 @@ class Harm:
     overheard: list[str] = field(default_factory=list)
     robbed: list[str] = field(default_factory=list)
     """What a lock got at the broker that is another's: a word in its name, its commands, its connection."""
+    minted: set[bytes] = field(default_factory=set)
+    """Keys that somebody made himself with what he found in a lock's flash."""
+    forged: set[tuple[UUID, int]] = field(default_factory=set)
+    """Reports that he made in another lock's name: lock, and the boot that they claim."""
+    spilled: list[str] = field(default_factory=list)
+    """What else of another lock he got with it."""
 
 
 class Between(Connection):
@@ -180,4 +188,4 @@ def impostor(world: World, item: Item) -> None:
     visit.start()
 
 
-IMPOSTURES: dict[str, Any] = {"impostor": impostor, **BENDS, **NEIGHBOURS}
+IMPOSTURES: dict[str, Any] = {"impostor": impostor, **BENDS, **NEIGHBOURS, **SPILLS}

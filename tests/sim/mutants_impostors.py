@@ -9,9 +9,13 @@ from unittest.mock import patch
 
 import cbor2
 
+from lockserver.app import accept_report, enrol_lock
 from lockserver.mqtt import authorise
 from lockserver.mqtt.authorise import Granted
-from lockserver.protocol import handshake
+from lockserver.protocol import envelope, handshake
+from lockserver.protocol.claims import read_claims
+from lockserver.protocol.cose import peek
+from lockserver.protocol.credential import Credential
 from lockserver.protocol.fields import Fields
 from lockserver.protocol.handshake import LockInfo, PhoneHandshake
 from tests.sim.mutants import _never, _put, mutant
@@ -86,3 +90,29 @@ def a_lock_may_hear_all(stack: ExitStack) -> None:
 def any_secret_will_do(stack: ExitStack) -> None:
     """Which lock a secret belongs to is not asked."""
     _put(stack, authorise, "secret_matches", lambda *_given: True)
+
+
+@mutant("L-13", "spilled")
+def all_locks_have_one_secret(stack: ExitStack) -> None:
+    """The site gives every lock the same secret for the broker."""
+    _put(stack, enrol_lock, "new_secret", lambda _random: bytes(32))
+
+
+@mutant("L-13", "spilled")
+def a_report_is_believed_unsigned(stack: ExitStack) -> None:
+    """Whichever key a report is signed with, it is the lock's whose name is in it."""
+
+    def read(signed: bytes, _lock_id: bytes, _public: bytes) -> Any:
+        return envelope._read_envelope(peek(signed))
+
+    _put(stack, accept_report, "read_signed_report", read)
+
+
+@mutant("L-13", "spilled")
+def any_lock_issues_keys(stack: ExitStack) -> None:
+    """Under which key a credential is signed is not verified, so that a lock's own will do."""
+
+    def read(data: bytes, _keys: Any) -> Any:
+        return Credential(read_claims(peek(data)), bytes(8), data)
+
+    _put(stack, handshake, "read_credential", read)

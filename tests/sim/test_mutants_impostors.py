@@ -86,3 +86,21 @@ def test_L18_mutant_world_a_lock_may_hear_all() -> None:
 
 def test_L18_mutant_world_any_secret_will_do() -> None:
     assert seen("any_secret_will_do")
+
+
+def test_L13_world_a_lock_read_out_is_one_lock_lost() -> None:
+    struck = lived("spilled")
+    ways = ("mint", "command", "report", "listen", "log_in", "same_secrets")
+    assert all(struck[f"flash.{way}"] for way in ways), struck
+
+
+def test_L13_mutant_world_all_locks_have_one_secret() -> None:
+    assert seen("all_locks_have_one_secret")
+
+
+def test_L13_mutant_world_a_report_is_believed_unsigned() -> None:
+    assert seen("a_report_is_believed_unsigned")
+
+
+def test_L13_mutant_world_any_lock_issues_keys() -> None:
+    assert seen("any_lock_issues_keys")
