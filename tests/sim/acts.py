@@ -22,6 +22,7 @@ from tests.sim.firmware import FIRMWARE
 from tests.sim.guests import GUESTS
 from tests.sim.oracle import Intent
 from tests.sim.plan import DAY, HOUR, MINUTE
+from tests.sim.storms import STORMS
 from tests.sim.town import agreed, new_phone, newcomer
 from tests.sim.visits import Visit
 
@@ -322,4 +323,5 @@ ACTS: dict[str, Any] = {
     **ATTACKS,
     **GUESTS,
     **FIRMWARE,
+    **STORMS,
 }

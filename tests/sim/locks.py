@@ -63,6 +63,8 @@ class LockActor:
         self.id: UUID | None = None
         self.door_id = UUID(int=0)
         self.connected = False
+        self.redials = False
+        """A storm has its link dial by itself (`storms.py`)."""
         self.session = 0
         """Connections to the broker so far."""
         self.network_until = 0
@@ -264,7 +266,7 @@ class LockActor:
 
     def reconnect_later(self) -> None:
         """Come back to the broker after a pause with jitter."""
-        if self.online:
+        if self.online and not self.redials:
             self.world.agenda.after(self.dice.between(300, 4_000), f"{self.name}: connects", self._connect)
 
     def _connect(self) -> None:

@@ -24,6 +24,7 @@ from firmware_sim.core.ring import Ring
 from firmware_sim.core.rtc import Rtc
 from firmware_sim.core.server import Server
 from firmware_sim.core.wishes import Wishes
+from firmware_sim.links.mqtt_light import LightMqttLink
 from lockserver.app import (
     accept_report,
     ingest_journal,
@@ -493,3 +494,15 @@ def it_runs_before_it_is_whole(stack: ExitStack) -> None:
     ready = property(lambda self: self._coming is not None and self._coming.offset > 0)
     _put(stack, Firmware, "ready", ready)
     _put(stack, running, "_check", _never)
+
+
+@mutant("L-20", "storm")
+def everybody_dials_at_once(stack: ExitStack) -> None:
+    """The pause before a lock dials again has no jitter."""
+
+    def together(self: Any) -> None:
+        pause = self._wait
+        self._wait = min(2 * self._wait, 30.0)
+        self._later(pause, self._dial)
+
+    _put(stack, LightMqttLink, "_again", together)

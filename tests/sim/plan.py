@@ -55,6 +55,7 @@ PROFILES: Final[dict[str, dict[str, int]]] = {
 NAMED: Final[dict[str, dict[str, int]]] = {
     "guests": {"guest": 60, "change_guest": 260, "guest_visit": 160, "keeper": 30, "weather": 4, "lease": 24},
     "firmware": {"firmware": 200, "cut_flash": 30, "replay_command": 30, "broker_restart": 6},
+    "storm": {"storm": 260, "remote": 40, "visit": 20},
     "impostors": {"impostor": 60, "visit": 24, "sync": 12},
     "benders": {"bend": 40, "bend_command": 40, "remote": 16, "sync": 12},
     "spilled": {"spill": 30, "visit": 20, "remote": 16, "sync": 12},

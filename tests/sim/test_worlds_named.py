@@ -72,3 +72,15 @@ def test_L14_world_only_what_was_signed_runs() -> None:
 )
 def test_L14_mutant_world_firmware(name: str) -> None:
     assert caught(name, SEARCHED) is not None
+
+
+def test_L20_world_they_come_back_spread_out() -> None:
+    hold("storm", "L-20")
+    worlds = [one.world for one in lived("storm")]
+    assert sum(len(at) > 1 for one in worlds for at in one.comebacks.values()) >= WORLDS, "hardly any storm"
+    remote = [at for one in worlds for at in one.oracle.openings if at.how == "remote"]
+    assert len(remote) >= WORLDS // 2, "hardly any command was under way"
+
+
+def test_L20_mutant_world_everybody_dials_at_once() -> None:
+    assert caught("everybody_dials_at_once", SEARCHED) is not None

@@ -123,6 +123,9 @@ class World:
         self.let_in: list[tuple[str, str]] = []
         self.given: list[Given] = []
         self.widened: list[str] = []
+        self.storms = 0
+        self.comebacks: dict[int, list[int]] = {}
+        """Storm → after how many milliseconds each lock dialled, and was let in."""
         self.made: dict[tuple[int, str], bytes] = {}
         """Images that the manufacturer signed: counter and version → image."""
         self._build()

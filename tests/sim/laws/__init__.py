@@ -1,6 +1,17 @@
 """The laws that hold in every world, after every step, whatever fails."""
 
-from tests.sim.laws import clocks, commands, doors, firmware, guests, impostors, journals, numbers, tenants
+from tests.sim.laws import (
+    clocks,
+    commands,
+    doors,
+    firmware,
+    guests,
+    impostors,
+    journals,
+    numbers,
+    storms,
+    tenants,
+)
 from tests.sim.laws.book import LAWS, BrokenLawError, Law
 
 __all__ = [
@@ -15,5 +26,6 @@ __all__ = [
     "impostors",
     "journals",
     "numbers",
+    "storms",
     "tenants",
 ]
