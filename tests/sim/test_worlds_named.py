@@ -13,7 +13,7 @@ from tests.sim.search import Outcome, live
 
 pytestmark = pytest.mark.timeout(600)  # virtual time, real arithmetic: slow on a busy machine
 
-WORLDS = 24
+WORLDS = 18
 #: Worlds that a mutant is given.
 SEARCHED = 40
 
