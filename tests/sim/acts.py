@@ -19,6 +19,7 @@ from tests.sim.api import Wanted
 from tests.sim.attacks import ATTACKS
 from tests.sim.faults import FAULTS
 from tests.sim.firmware import FIRMWARE
+from tests.sim.gateways import GATEWAYS
 from tests.sim.guests import GUESTS
 from tests.sim.oracle import Intent
 from tests.sim.plan import DAY, HOUR, MINUTE
@@ -324,4 +325,5 @@ ACTS: dict[str, Any] = {
     **GUESTS,
     **FIRMWARE,
     **STORMS,
+    **GATEWAYS,
 }

@@ -140,5 +140,7 @@ class Bus:
 
     def publish_gateway(self, gateway_id: bytes, frame: bytes) -> bool:
         """Hand a frame over towards a gateway."""
-        del gateway_id, frame
-        return False
+        self._world.machine.effect("publish")
+        out = self._world.gateways.down(gateway_id, frame)
+        self._world.machine.effect("published")
+        return out

@@ -40,6 +40,7 @@ def _pass(world: World, ms: int) -> None:
 def _no_more_faults(world: World) -> None:
     world.weather.clear()
     world.broker.holding.clear()
+    world.gateways.heal()
     for process in world.processes.values():
         process.crash_in = None
         process.boot()

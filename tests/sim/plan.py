@@ -60,6 +60,7 @@ NAMED: Final[dict[str, dict[str, int]]] = {
     "benders": {"bend": 40, "bend_command": 40, "remote": 16, "sync": 12},
     "spilled": {"spill": 30, "visit": 20, "remote": 16, "sync": 12},
     "neighbours": {"neighbour": 40, "remote": 40, "visit": 14},
+    "gateways": {"remote": 120, "gateway_dies": 40, "gateway_asks": 30, "visit": 10},
 }  # fmt: skip
 
 #: Gaps between two acts, and how often each: bursts, pauses, nights, weeks.

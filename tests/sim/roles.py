@@ -16,6 +16,8 @@ from lockserver.app.accept_report import ITSELF, Carried, Heard, accept_report, 
 from lockserver.app.bridging import Bridging
 from lockserver.app.converge_access import ask_hello, converge_access, pause
 from lockserver.app.end_tenancy import end_over_tenancies
+from lockserver.app.enrol_gateway import equip_gateways
+from lockserver.app.hear_gateway import greet_gateways
 from lockserver.app.ingest_journal import Batch, acknowledge, ingest_journals
 from lockserver.app.issue_access_documents import refresh_access
 from lockserver.app.send_commands import send_commands
@@ -111,7 +113,7 @@ class BridgeRole:
         process.on_boot = self._boot
         process.on_death = self._death
         self.bridging: Bridging = self._fresh()
-        self._queues: dict[UUID, deque[bytes]] = {}
+        self._queues: dict[UUID, deque[tuple[bytes, Carried]]] = {}
         self._busy: set[UUID] = set()
         self._tries: dict[UUID, tuple[int, datetime]] = {}
         self._doubts: dict[UUID, tuple[int, datetime]] = {}
@@ -152,7 +154,11 @@ class BridgeRole:
     def _on_message(self, lock_id: UUID, payload: bytes, retained: bool) -> None:
         if retained:
             return
-        self._queues.setdefault(lock_id, deque()).append(payload)
+        self.take_in(lock_id, payload, ITSELF)
+
+    def take_in(self, lock_id: UUID, payload: bytes, by: Carried) -> None:
+        """Queue a lock's report, whoever brought it: one lock's are dealt with in order."""
+        self._queues.setdefault(lock_id, deque()).append((payload, by))
         self._serve(lock_id)
 
     def _serve(self, lock_id: UUID) -> None:
@@ -160,7 +166,7 @@ class BridgeRole:
         if not queue or lock_id in self._busy:
             return
         self._busy.add(lock_id)
-        payload = queue.popleft()
+        payload, by = queue.popleft()
 
         def done(value: Any) -> None:
             self._busy.discard(lock_id)
@@ -168,10 +174,10 @@ class BridgeRole:
                 self.world.machine.faults.append((f"report of {lock_id}", value))
             self._serve(lock_id)
 
-        self.process.start("a report", self._deal(lock_id, payload), done)
+        self.process.start("a report", self._deal(lock_id, payload, by), done)
 
-    async def _deal(self, lock_id: UUID, payload: bytes) -> None:
-        heard = await self._take(lock_id, payload, ITSELF)
+    async def _deal(self, lock_id: UUID, payload: bytes, by: Carried) -> None:
+        heard = await self._take(lock_id, payload, by)
         if heard is None:
             return
         if heard.acknowledge is not None:
@@ -260,6 +266,8 @@ class BridgeRole:
             ask_hello(self.bridging, lock)
 
     async def _greet(self) -> None:
+        if self.world.gateways.all:
+            await greet_gateways(self.bridging)
         async with self.bridging.transactions.begin() as work:
             locks = list(await work.locks.active())
         for lock in locks:
@@ -296,6 +304,8 @@ class IssuerRole:
             turned |= set(await work.locks.with_stale_access(now))
         if turned:
             await refresh_access(world, sorted(turned))
+        if self.world.gateways.all:
+            await equip_gateways(world)
         self.since = now - timedelta(seconds=30)
 
 

@@ -18,6 +18,7 @@ from lockserver.domain.phone_number import normalise
 from lockserver.protocol.enrolment import read_e2, read_e4, write_e1, write_e3
 from tests.sim.agenda import T0
 from tests.sim.api import INDEX, Wanted
+from tests.sim.gateways import PROFILE
 from tests.sim.locks import LockActor
 from tests.sim.memory.pausing import run
 from tests.sim.oracle import Right
@@ -75,6 +76,7 @@ def settle(world: World) -> None:
         process.boot()
     for lock in world.locks:
         lock.reconnect_later()
+    world.gateways.settle()
 
 
 def newcomer(world: World, name: str) -> Person:
@@ -136,7 +138,7 @@ def _door(world: World, name: str, number: int) -> None:
 
     door_id = run(add())
     online = world.dice.happens(0.8)
-    lock = LockActor(world, name, burnt(number), online=online)
+    lock = LockActor(world, name, burnt(number), online=online and world.profile != PROFILE)
     lock.door_id = door_id
     world.locks.append(lock)
     lock.power_on()

@@ -27,6 +27,7 @@ from tests.sim.agenda import Agenda, Entry, clock_face
 from tests.sim.api import Api
 from tests.sim.broker import Broker
 from tests.sim.chance import Chance
+from tests.sim.gateways import Gateways
 from tests.sim.heal import heal
 from tests.sim.impostors import IMPOSTURES, Harm
 from tests.sim.laws.book import BrokenLawError
@@ -79,6 +80,8 @@ class WorldStore(MemoryStore):
         for channel, payload in dict.fromkeys(notices):
             if channel in {"commands", "lock_state"} and self._world.bridge.process.up:
                 self._world.bridge.on_notice(channel, payload)
+            elif channel == "gateways":
+                self._world.gateways.changed(UUID(hex=payload))
 
 
 class World:
@@ -114,6 +117,7 @@ class World:
         self._wished_end: dict[UUID, set[str]] = {}
         self._sweeping: Entry | None = None
         self.harm = Harm()
+        self.gateways = Gateways(self)
         self.air: list[Visit] = []
         """Visits that somebody overheard."""
         self.at_doors: list[Visit] = []
@@ -218,6 +222,7 @@ class World:
         if calm:
             for lock in self.locks:
                 lock.wake()
+            self.gateways.wake()
         if self._sweeping is None or self._sweeping.at > self.agenda.ms + SWEEP_MS:
             self._sweep_at(self.agenda.ms + 50)
 
