@@ -102,13 +102,6 @@ def gateway_down(gateway_id: bytes) -> str:
     return f"g/{shard(gateway_id)}/{lock_name(gateway_id)}/{DOWN}"
 
 
-def gateway_filter(of_shard: str) -> str:
-    """What the owner of a shard subscribes to for gateways (MQTT filter)."""
-    if of_shard not in all_shards():
-        raise LocalError("no shard")
-    return f"g/{of_shard}/+/{UP}"
-
-
 def parse_gateway_topic(topic: str) -> GatewayTopic:
     """The parts of a gateway's topic.  RemoteError: any other, or a shard that is not the gateway's."""
     match = _GATEWAY.fullmatch(topic)

@@ -262,11 +262,6 @@ class Phone:
 
     # ---- at a door, without a network
 
-    def take_release(self, lock_id: bytes, raw: bytes) -> None:
-        """Carry a lock's release to it at the next visit. Raises KeyError for a door unknown here."""
-        self.bundle.doors[lock_id].documents["release"] = raw
-        self.save()
-
     async def capture(self, radio: PhoneRadio, lock_id: bytes, *, patience: float = CAPTURE_SECONDS) -> Visit:
         """Ask a lock to read in the holder's card or finger, and wait at the door until it was.
 

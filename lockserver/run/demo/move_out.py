@@ -11,13 +11,12 @@ from lockserver.run.demo.client import b64
 from lockserver.run.demo.file_registrations import file_registration
 from lockserver.run.demo.open_offline import at_the_door, opened_offline
 from lockserver.run.demo.register_tenants import by_staff
+from lockserver.run.demo.story import CONVERGE_S, POLL_S
 
 if TYPE_CHECKING:
     from lockserver.run.demo.story import Story
 
 DEPARTED = frozenset({"departed"})
-CONVERGE_S = 20
-POLL_S = 0.2
 
 
 async def move_out(story: Story) -> None:

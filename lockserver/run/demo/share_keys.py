@@ -40,7 +40,7 @@ async def _name_guest(story: Story) -> None:
         step.check(wide == "window_wide", f"beyond A's own lease: {wide}")
         landlord = await story.landlord.refusal(_give(story, by="landlord"))
         step.check(bool(landlord), f"the landlord names no guest of A's room: {landlord}")
-    async with stage.step("The guest's phone opens the room; another phone of his does not") as step:
+    async with stage.step("The guest's phone opens the room") as step:
         await guest.sync()
         before = (await story.seen(ROOM))["openings"]
         answer = await at_the_door(story, guest, ROOM)

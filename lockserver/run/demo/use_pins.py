@@ -12,6 +12,7 @@ from lockserver.protocol.pin import PinCode, weakness
 from lockserver.protocol.wish import WishOperation
 from lockserver.run.demo.client import b64, unb64
 from lockserver.run.demo.open_offline import at_the_door
+from lockserver.run.demo.story import CONVERGE_S, POLL_S
 from mobile_api.phone.errors import WeakPinError
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ ROOM: Final = "room 1"
 WEAK: Final = "12345678"
 HOUR: Final = 3600
 SLOT_OF_NOBODY: Final = 200
-CONVERGE_S: Final = 20
-POLL_S: Final = 0.2
 
 
 async def use_pins(story: Story) -> None:
